@@ -1,0 +1,86 @@
+import { z } from "zod";
+import { tcpListenSchema } from "./listen.ts";
+
+const endpointUrl = z
+  .string()
+  .regex(/^(https?:\/\/[^\s/]+|unix:\/.+)\/?$/, "expected http://host:port, https://host:port or unix:/path")
+  .transform((url) => url.replace(/\/$/, ""));
+
+const endpointSchema = z.union(
+  [
+    endpointUrl.transform((url) => ({ url, weight: 1 })),
+    z.strictObject({ url: endpointUrl, weight: z.number().positive().max(1000).default(1) }),
+  ],
+  { error: "expected a URL (http://host:port or unix:/path) or { url, weight }" },
+);
+
+/** Where the key of consistent hashing comes from. A JSON path names a value of the envelope, as in `$.header.uid`. */
+const hashKeySchema = z.union(
+  [
+    z.strictObject({ header: z.string().min(1).toLowerCase() }),
+    z.strictObject({ json: z.string().regex(/^\$(\.[^.\s]+)+$/, "expected a path such as $.header.uid") }),
+    z.strictObject({ client: z.literal("address") }),
+  ],
+  { error: "expected { header: name }, { json: $.path } or { client: address }" },
+);
+
+const balancerSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("round-robin") }),
+  z.strictObject({ kind: z.literal("least-load") }),
+  z.strictObject({
+    kind: z.literal("consistent-hash"),
+    key: hashKeySchema,
+    maxLoadFactor: z.number().min(1).max(100).default(1.25),
+  }),
+]);
+
+const serviceSchema = z.strictObject({
+  /** The service's id, as its loaders serve it. */
+  id: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "expected letters, digits, '_', '.' and '-'"),
+  /** Empty: the version that the loaders serve by default. */
+  version: z.string().max(64).default(""),
+  endpoints: z.array(endpointSchema).min(1).max(1024),
+  balancer: balancerSchema.default({ kind: "least-load" }),
+  timeoutMs: z.int().min(1).max(3_600_000).default(60_000),
+  /** Exact paths that reach the service beside those that end in its id. */
+  routes: z.array(z.string().startsWith("/")).max(64).default([]),
+  /** Hosts for which `routes` hold; none: every host. */
+  hosts: z.array(z.string().min(1).toLowerCase()).max(64).default([]),
+});
+
+/** The schema of gateway.yaml; config/gateway.yaml explains each key. */
+export const gatewayConfigSchema = z
+  .strictObject({
+    listen: tcpListenSchema.default({ host: "0.0.0.0", port: 30889 }),
+    admin: tcpListenSchema.default({ host: "127.0.0.1", port: 30891 }),
+    limits: z.strictObject({ maxBodyBytes: z.int().min(1024).max(1_073_741_824).default(16_777_216) }).prefault({}),
+    healthCheck: z
+      .strictObject({
+        intervalMs: z.int().min(10).max(600_000).default(2000),
+        timeoutMs: z.int().min(10).max(60_000).default(1000),
+      })
+      .prefault({}),
+    drainTimeoutMs: z.int().min(0).max(3_600_000).default(30_000),
+    /** Two letters that name the site, inside every request id. */
+    location: z
+      .string()
+      .regex(/^[a-z0-9]{2}$/, "expected two letters or digits")
+      .default("dx"),
+    services: z.array(serviceSchema).min(1).max(10_000),
+  })
+  .superRefine((config, context) => {
+    for (const [index, service] of config.services.entries()) {
+      if (config.services.findIndex((other) => other.id === service.id) !== index) {
+        context.addIssue({ code: "custom", path: ["services", index, "id"], message: `'${service.id}' stands twice` });
+      }
+    }
+  });
+
+/** The gateway's configuration, checked and complete. */
+export type GatewayConfig = z.output<typeof gatewayConfigSchema>;
+
+/** One service of the gateway's configuration. */
+export type ServiceConfig = GatewayConfig["services"][number];
+
+/** Where the key of consistent hashing comes from. */
+export type HashKeySource = z.output<typeof hashKeySchema>;

@@ -1,0 +1,74 @@
+import { describe, expect, test } from "bun:test";
+import { z } from "zod";
+import { gatewayConfigSchema } from "./gateway.ts";
+import { ConfigError, loadConfig, parseConfig } from "./load.ts";
+import { loaderConfigSchema } from "./loader.ts";
+
+function mistakesOf(text: string): readonly string[] {
+  try {
+    parseConfig(text, gatewayConfigSchema, "gateway.yaml");
+  } catch (error) {
+    if (error instanceof ConfigError) return error.mistakes;
+    throw error;
+  }
+  return [];
+}
+
+describe("parseConfig()", () => {
+  test("names every mistake at once, each with its line", () => {
+    const mistakes = mistakesOf(
+      [
+        "listen: { host: 0.0.0.0, port: 99999 }",
+        "services:",
+        "  - id: echo",
+        "    balanser: { kind: round-robin }",
+        '    endpoints: ["ftp://somewhere"]',
+        "  - id: echo",
+        '    endpoints: ["http://127.0.0.1:1"]',
+        "    timeoutMs: soon",
+      ].join("\n"),
+    );
+    expect(mistakes.join("\n")).toContain("line 1: listen.port");
+    expect(mistakes.join("\n")).toContain("line 4: services.0.balanser: unknown key");
+    expect(mistakes.join("\n")).toContain("line 5: services.0.endpoints.0");
+    expect(mistakes.join("\n")).toContain("line 8: services.1.timeoutMs");
+  });
+
+  test("refuses two services of one id", () => {
+    const service = '  - { id: echo, endpoints: ["http://127.0.0.1:1"] }';
+    expect(mistakesOf(`services:\n${service}\n${service}`)).toEqual(["line 3: services.1.id: 'echo' stands twice"]);
+  });
+
+  test("says where text is not YAML", () => {
+    expect(mistakesOf("services: [").join()).toContain("line 1");
+  });
+
+  test("fills defaults and freezes what it returns", () => {
+    const config = parseConfig(
+      'services: [{ id: a, endpoints: ["http://127.0.0.1:1/"] }]',
+      gatewayConfigSchema,
+      "gateway.yaml",
+    );
+    expect(config.listen.port).toBe(30889);
+    expect(config.services[0]?.endpoints).toEqual([{ url: "http://127.0.0.1:1", weight: 1 }]);
+    expect(Object.isFrozen(config.services[0])).toBe(true);
+  });
+
+  test("takes an empty file for an empty object", () => {
+    expect(parseConfig("", z.strictObject({ a: z.int().default(1) }), "x")).toEqual({ a: 1 });
+  });
+});
+
+describe("the annotated examples", () => {
+  test("are what the schemas take", () => {
+    expect(loadConfig("config/gateway.yaml", gatewayConfigSchema).services.map((service) => service.id)).toEqual([
+      "mmocr",
+      "echo",
+    ]);
+    expect(loadConfig("config/loader.yaml", loaderConfigSchema).services).toHaveLength(2);
+  });
+
+  test("a missing file is a clear mistake", () => {
+    expect(() => loadConfig("config/none.yaml", gatewayConfigSchema)).toThrow("config/none.yaml cannot be used");
+  });
+});

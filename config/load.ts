@@ -1,0 +1,100 @@
+import { readFileSync } from "node:fs";
+import { type Document, isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import type { z } from "zod";
+
+/** A configuration that cannot be used: every mistake at once, each with its line where it has one. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly mistakes: readonly string[];
+
+  constructor(source: string, mistakes: readonly string[], options?: ErrorOptions) {
+    super(`${source} cannot be used:\n${mistakes.map((mistake) => `  ${mistake}`).join("\n")}`, options);
+    this.mistakes = mistakes;
+  }
+}
+
+/**
+ * Reads a YAML file and returns it checked, with every default filled in, and frozen.
+ *
+ * @throws ConfigError when the file is missing, is not YAML, or breaks the schema.
+ */
+export function loadConfig<Schema extends z.ZodType>(path: string, schema: Schema): z.output<Schema> {
+  return parseConfig(readConfig(path), schema, path);
+}
+
+/**
+ * As {@link loadConfig}, for text that came from somewhere else; `source` names it in the mistakes.
+ *
+ * @throws ConfigError when the text is not YAML or breaks the schema.
+ */
+export function parseConfig<Schema extends z.ZodType>(text: string, schema: Schema, source: string): z.output<Schema> {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  if (document.errors.length > 0) {
+    throw new ConfigError(
+      source,
+      document.errors.map((error) => `line ${lines.linePos(error.pos[0]).line}: ${error.message}`),
+    );
+  }
+  const result = schema.safeParse(document.toJS() ?? {});
+  if (!result.success) {
+    throw new ConfigError(
+      source,
+      result.error.issues.flatMap((issue) => mistakesFromIssue(document, lines, issue)),
+    );
+  }
+  return deepFreeze(result.data);
+}
+
+function readConfig(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    throw new ConfigError(path, [`it cannot be read (${reason})`], { cause: error });
+  }
+}
+
+function mistakesFromIssue(document: Document, lines: LineCounter, issue: z.core.$ZodIssue): string[] {
+  const path = issue.path.map((key) => (typeof key === "symbol" ? String(key) : key));
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((key) => {
+      const place = [...path, key];
+      return describe(place, lineOf(document, lines, place), "unknown key");
+    });
+  }
+  return [describe(path, lineOf(document, lines, path), issue.message)];
+}
+
+function describe(path: readonly (string | number)[], line: number | undefined, message: string): string {
+  const name = path.length === 0 ? "the file" : path.join(".");
+  return line === undefined ? `${name}: ${message}` : `line ${line}: ${name}: ${message}`;
+}
+
+/** The line of a key, or of the nearest thing around it that the file really has. */
+function lineOf(document: Document, lines: LineCounter, path: readonly (string | number)[]): number | undefined {
+  for (let depth = path.length; depth > 0; depth -= 1) {
+    const offset = offsetOf(document, path.slice(0, depth));
+    if (offset !== undefined) return lines.linePos(offset).line;
+  }
+  return undefined;
+}
+
+function offsetOf(document: Document, path: readonly (string | number)[]): number | undefined {
+  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
+  const last = path.at(-1);
+  if (isMap(parent)) {
+    const pair = parent.items.find((item) => isScalar(item.key) && item.key.value === last);
+    if (pair !== undefined && isScalar(pair.key)) return pair.key.range?.[0];
+  }
+  const node: unknown = document.getIn(path, true);
+  return isScalar(node) || isMap(node) ? node.range?.[0] : undefined;
+}
+
+function deepFreeze<Value>(value: Value): Value {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const member of Object.values(value)) deepFreeze(member);
+  }
+  return value;
+}

@@ -1,0 +1,15 @@
+import { z } from "zod";
+import { listenSchema, tcpListenSchema } from "./listen.ts";
+
+/** The schema of loader.yaml; config/loader.yaml explains each key. */
+export const loaderConfigSchema = z.strictObject({
+  listen: listenSchema.default({ host: "0.0.0.0", port: 5090 }),
+  admin: tcpListenSchema.default({ host: "127.0.0.1", port: 5091 }),
+  /** Folders with a service.yaml, relative to the configuration file. */
+  services: z.array(z.string().min(1)).min(1).max(256),
+  drainTimeoutMs: z.int().min(0).max(3_600_000).default(30_000),
+  maxBodyBytes: z.int().min(1024).max(1_073_741_824).default(67_108_864),
+});
+
+/** The loader's configuration, checked and complete. */
+export type LoaderConfig = z.output<typeof loaderConfigSchema>;

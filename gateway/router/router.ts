@@ -1,0 +1,57 @@
+import { ServingError } from "../../proto/errors.ts";
+
+/** Which requests belong to one service. */
+export interface Route<Target> {
+  readonly serviceId: string;
+  /** Exact paths, beside every path that ends in the service's id. */
+  readonly paths: readonly string[];
+  /** Hosts, in lower case, for which the exact paths hold; none: every host. */
+  readonly hosts: readonly string[];
+  readonly target: Target;
+}
+
+/** What a route is found by. */
+export interface RouteQuery {
+  readonly path: string;
+  /** Without its port, in any case. */
+  readonly host: string;
+  /** The query parameter `serviceId`, which stands in for the last segment of the path. */
+  readonly serviceId: string | null;
+}
+
+/** Finds the target of a request. A pure function of the routes that it was made from. */
+export type Router<Target> = (query: RouteQuery) => Target;
+
+/**
+ * Builds a router. The order is the predecessor's: the service's id (the query parameter `serviceId`, else the last
+ * segment of the path, so `/mmocr` and `/v1/private/mmocr` are one service), then the exact path of a host, then the
+ * exact path.
+ *
+ * The router throws ServingError SERVICE_NOT_FOUND, which names what was asked for.
+ */
+export function createRouter<Target>(routes: readonly Route<Target>[]): Router<Target> {
+  const byId = new Map<string, Target>();
+  const byHostAndPath = new Map<string, Target>();
+  for (const route of routes) {
+    byId.set(route.serviceId, route.target);
+    for (const path of route.paths) {
+      for (const host of route.hosts.length === 0 ? [""] : route.hosts) byHostAndPath.set(host + path, route.target);
+    }
+  }
+  return (query) => {
+    const serviceId = query.serviceId ?? lastSegment(query.path);
+    const target =
+      byId.get(serviceId) ??
+      byHostAndPath.get(query.host.toLowerCase() + query.path) ??
+      byHostAndPath.get(query.path);
+    if (target === undefined) {
+      throw new ServingError("SERVICE_NOT_FOUND", `service '${serviceId.slice(0, 64)}' not found`);
+    }
+    return target;
+  };
+}
+
+function lastSegment(path: string): string {
+  const end = path.endsWith("/") ? path.length - 1 : path.length;
+  return path.slice(path.lastIndexOf("/", end - 1) + 1, end);
+}
