@@ -1,4 +1,3 @@
-import type { InferRequest, InferResponse } from "../proto/gen/athena/v1/inference_pb.ts";
 import type { PartType } from "../proto/gen/athena/v1/part_pb.ts";
 import type { Load } from "../proto/metadata.ts";
 
@@ -42,4 +41,15 @@ export interface Envelope {
   readonly payload: readonly LiftedPart[];
 }
 
-export type { InferRequest, InferResponse };
+/** One request as an adapter received it, before anything of it is understood. */
+export interface Call {
+  readonly path: string;
+  /** Without its port. */
+  readonly host: string;
+  /** The query parameter `serviceId`. */
+  readonly serviceId: string | null;
+  readonly clientAddress: string;
+  header(name: string): string | null;
+  /** Aborts when the caller hangs up. */
+  readonly signal: AbortSignal;
+}

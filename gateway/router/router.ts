@@ -41,9 +41,7 @@ export function createRouter<Target>(routes: readonly Route<Target>[]): Router<T
   return (query) => {
     const serviceId = query.serviceId ?? lastSegment(query.path);
     const target =
-      byId.get(serviceId) ??
-      byHostAndPath.get(query.host.toLowerCase() + query.path) ??
-      byHostAndPath.get(query.path);
+      byId.get(serviceId) ?? byHostAndPath.get(query.host.toLowerCase() + query.path) ?? byHostAndPath.get(query.path);
     if (target === undefined) {
       throw new ServingError("SERVICE_NOT_FOUND", `service '${serviceId.slice(0, 64)}' not found`);
     }

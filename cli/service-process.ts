@@ -1,0 +1,161 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** One line of a process's log: pino's JSON. */
+export type LogLine = Readonly<Record<string, unknown>>;
+
+/** A gateway or loader in a process of its own. */
+export interface ServiceProcess {
+  readonly pid: number;
+  /** The address of each listener by its name, "public" or "admin". */
+  readonly addresses: ReadonlyMap<string, string>;
+  /** The exit code, when it has ended. */
+  readonly exited: Promise<number>;
+  /** Ends it as Kubernetes would: SIGTERM, and SIGKILL when that takes longer than `graceMs`. */
+  stop(graceMs?: number): Promise<number>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** How a process is started. */
+export interface ServiceProcessOptions {
+  /** The main file, from the project's root: "gateway/main.ts" or "loader/main.ts". */
+  readonly main: string;
+  /** The configuration file's text. It is written to a temporary folder, so paths in it must be absolute. */
+  readonly config: string;
+  /** How long it may take until it listens. */
+  readonly startTimeoutMs?: number;
+  /** Told of each log line, listening or not. */
+  readonly onLog?: (line: LogLine) => void;
+}
+
+const root = join(import.meta.dir, "..");
+
+/**
+ * Starts a gateway or loader and waits until it listens.
+ *
+ * @throws Error with the end of its output when it ends first or does not listen in time.
+ */
+export async function startServiceProcess(options: ServiceProcessOptions): Promise<ServiceProcess> {
+  const folder = await mkdtemp(join(tmpdir(), "athena-"));
+  const configFile = join(folder, "config.yaml");
+  await writeFile(configFile, options.config);
+  const child = Bun.spawn([process.execPath, join(root, options.main), "--config", configFile], {
+    stdout: "pipe",
+    stderr: "pipe",
+    stdin: "ignore",
+  });
+  const exited = child.exited.finally(() => rm(folder, { recursive: true, force: true }));
+  const output: string[] = [];
+  const addresses = new Map<string, string>();
+  const listening = Promise.withResolvers<void>();
+  const onLine = (text: string): void => {
+    output.push(text);
+    if (output.length > 40) output.shift();
+    const line = logLineFromText(text);
+    if (line === undefined) return;
+    options.onLog?.(line);
+    if (line.msg !== "listening" || typeof line.url !== "string") return;
+    addresses.set(String(line.listener), line.url);
+    if (line.listener === "public") listening.resolve();
+  };
+  const drained = Promise.all([readLines(child.stdout, onLine), readLines(child.stderr, onLine)]);
+  const stop = async (graceMs = 35_000): Promise<number> => {
+    child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);
+    const code = await exited;
+    clearTimeout(timer);
+    return code;
+  };
+  try {
+    await withTimeout(
+      Promise.race([
+        listening.promise,
+        exited.then(async (code) => {
+          await drained;
+          throw new Error(`${options.main} ended with code ${code}`);
+        }),
+      ]),
+      options.startTimeoutMs ?? 60_000,
+      `${options.main} did not listen in time`,
+    );
+  } catch (error) {
+    await stop(1000);
+    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${output.join("\n")}`, {
+      cause: error,
+    });
+  }
+  return { pid: child.pid, addresses, exited, stop, kill: (signal) => child.kill(signal) };
+}
+
+/**
+ * The address of one of a process's listeners.
+ *
+ * @throws Error when it has none of that name.
+ */
+export function addressOf(process: ServiceProcess, listener: "public" | "admin"): string {
+  const url = process.addresses.get(listener);
+  if (url === undefined) throw new Error(`the process did not say where its ${listener} listener is`);
+  return url;
+}
+
+/**
+ * Waits until a gateway or loader says that it can serve every one of these services.
+ *
+ * @throws Error when it cannot within `timeoutMs`; the message holds the last answer of /readyz.
+ */
+export async function waitUntilReady(
+  process: ServiceProcess,
+  services: readonly string[],
+  timeoutMs = 60_000,
+): Promise<void> {
+  const url = `${addressOf(process, "admin")}/readyz`;
+  const deadline = performance.now() + timeoutMs;
+  let last = "";
+  while (performance.now() < deadline) {
+    const response = await fetch(url);
+    last = await response.text();
+    const ready = readyServices(last);
+    if (services.every((service) => ready.has(service))) return;
+    await Bun.sleep(50);
+  }
+  throw new Error(`not ready in time: ${last}`);
+}
+
+function readyServices(text: string): ReadonlySet<unknown> {
+  // The shape is our own admin page's; anything else makes no service ready.
+  const { services } = JSON.parse(text) as { services?: { service: string; ready: boolean }[] };
+  return new Set(services?.filter(({ ready }) => ready).map(({ service }) => service));
+}
+
+async function readLines(stream: ReadableStream<Uint8Array>, onLine: (line: string) => void): Promise<void> {
+  const decoder = new TextDecoder();
+  let rest = "";
+  for await (const chunk of stream) {
+    const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
+    rest = lines.pop() ?? "";
+    for (const line of lines) onLine(line);
+  }
+  if (rest !== "") onLine(rest);
+}
+
+function logLineFromText(text: string): LogLine | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? { ...value } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function withTimeout(promise: Promise<unknown>, timeoutMs: number, message: string): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const expired = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(message)), timeoutMs);
+  });
+  try {
+    await Promise.race([promise, expired]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

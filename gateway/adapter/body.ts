@@ -1,0 +1,35 @@
+import { ServingError } from "../../proto/errors.ts";
+
+/**
+ * Reads a request's body as text, at most `maxBytes` of it. A declared length above the limit is refused before a byte
+ * is read, a body without a declared length as soon as it passes the limit.
+ *
+ * @throws ServingError PAYLOAD_TOO_LARGE, or CANCELED when the caller hangs up in the middle.
+ */
+export async function readBody(request: Request, maxBytes: number): Promise<string> {
+  const declared = request.headers.get("content-length");
+  if (declared !== null && Number(declared) > maxBytes) throw tooLarge(maxBytes);
+  try {
+    return declared === null ? await readBounded(request, maxBytes) : await request.text();
+  } catch (error) {
+    if (error instanceof ServingError) throw error;
+    throw new ServingError("CANCELED", "the request ended before its body was complete", { cause: error });
+  }
+}
+
+async function readBounded(request: Request, maxBytes: number): Promise<string> {
+  if (request.body === null) return "";
+  const decoder = new TextDecoder();
+  let text = "";
+  let length = 0;
+  for await (const chunk of request.body) {
+    length += chunk.byteLength;
+    if (length > maxBytes) throw tooLarge(maxBytes);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+function tooLarge(maxBytes: number): ServingError {
+  return new ServingError("PAYLOAD_TOO_LARGE", `the request body is larger than ${maxBytes} bytes`);
+}

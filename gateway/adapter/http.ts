@@ -1,0 +1,90 @@
+import { type Context, Hono } from "hono";
+import { type Reason, ServingError } from "../../proto/errors.ts";
+import { encodeError } from "../envelope/encode.ts";
+import type { Outcome, Pipeline } from "../pipeline.ts";
+import type { Call } from "../types.ts";
+import { readBody } from "./body.ts";
+import { httpStatusFromError, retryAfterFromError } from "./status.ts";
+
+/** What Bun.serve hands to the app beside the request. */
+export interface HttpBindings {
+  readonly clientAddress: string;
+}
+
+/** A request that was answered: what the access log and the metrics are told, once. */
+export interface Exchange {
+  readonly sid: string;
+  readonly service: string;
+  readonly outcome: "OK" | Reason;
+  readonly status: number;
+  readonly durationMs: number;
+  readonly client: string;
+  readonly error?: ServingError;
+}
+
+/** What the HTTP adapter is built from. */
+export interface HttpAdapterOptions {
+  readonly pipeline: Pipeline;
+  readonly maxBodyBytes: number;
+  /** Told of every request when its answer is known. */
+  readonly observe: (exchange: Exchange) => void;
+  /** While true, connections are asked to close after the answer. */
+  readonly isDraining: () => boolean;
+  readonly now: () => number;
+}
+
+/** The unified protocol over HTTP: POST an envelope to any path that names a service, get an envelope back. */
+export function createHttpAdapter(options: HttpAdapterOptions): Hono<{ Bindings: HttpBindings }> {
+  const app = new Hono<{ Bindings: HttpBindings }>();
+  app.all("*", async (context) => {
+    const started = options.now();
+    const call = callFromContext(context);
+    const outcome = await options.pipeline(call, () => readEnvelope(context.req.raw, options.maxBodyBytes));
+    const response = responseFromOutcome(outcome, options.isDraining());
+    options.observe(exchangeFrom(outcome, response.status, options.now() - started, call.clientAddress));
+    return response;
+  });
+  return app;
+}
+
+function callFromContext(context: Context<{ Bindings: HttpBindings }>): Call {
+  const request = context.req;
+  const host = request.header("x-forwarded-host") ?? request.header("host") ?? "";
+  return {
+    path: request.path,
+    host: host.replace(/:\d+$/, ""),
+    serviceId: request.query("serviceId") ?? null,
+    clientAddress: context.env.clientAddress,
+    header: (name) => request.raw.headers.get(name),
+    signal: request.raw.signal,
+  };
+}
+
+async function readEnvelope(request: Request, maxBodyBytes: number): Promise<string> {
+  if (request.method !== "POST") {
+    throw new ServingError("METHOD_NOT_ALLOWED", `method ${request.method} is not allowed here: use POST`);
+  }
+  const mediaType = (request.headers.get("content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase();
+  if (mediaType !== "application/json") {
+    throw new ServingError("UNSUPPORTED_MEDIA_TYPE", "content-type must be application/json");
+  }
+  return readBody(request, maxBodyBytes);
+}
+
+function responseFromOutcome(outcome: Outcome, draining: boolean): Response {
+  const headers: Record<string, string> = { "content-type": "application/json", "athena-sid": outcome.sid };
+  if (draining) headers.connection = "close";
+  if (typeof outcome.result === "string") return new Response(outcome.result, { headers });
+  const error = outcome.result;
+  const retryAfter = retryAfterFromError(error);
+  if (retryAfter !== undefined) headers["retry-after"] = retryAfter;
+  if (error.reason === "METHOD_NOT_ALLOWED") headers.allow = "POST";
+  const body = encodeError(error.class.legacyCode, error.message, outcome.sid);
+  return new Response(body, { status: httpStatusFromError(error), headers });
+}
+
+function exchangeFrom(outcome: Outcome, status: number, durationMs: number, client: string): Exchange {
+  const { sid, service, result } = outcome;
+  if (typeof result === "string") return { sid, service, outcome: "OK", status, durationMs, client };
+  return { sid, service, outcome: result.reason, status, durationMs, client, error: result };
+}

@@ -1,0 +1,84 @@
+import type { HashKeySource } from "../config/gateway.ts";
+import { ServingError } from "../proto/errors.ts";
+import type { InferRequest, InferResponse } from "../proto/gen/athena/v1/inference_pb.ts";
+import type { Router } from "./router/router.ts";
+import type { CompiledService } from "./schema/compile.ts";
+import type { Call, Envelope } from "./types.ts";
+
+/** One service as the pipeline sees it. */
+export interface ServiceTarget {
+  readonly id: string;
+  /** The most milliseconds that a request may take, other endpoints included. */
+  readonly timeoutMs: number;
+  readonly hashKey: HashKeySource | undefined;
+  /** The service's definition, compiled; undefined until a loader has told it. */
+  compiled(): CompiledService | undefined;
+  /** Calls an endpoint of the service, perhaps several in turn. Throws ServingError. */
+  dispatch(request: InferRequest, options: DispatchCall): Promise<InferResponse>;
+}
+
+/** What a call is bounded by on its way to a loader. */
+export interface DispatchCall {
+  readonly key: string | undefined;
+  /** On the clock of {@link Stages.now}. */
+  readonly deadline: number;
+  readonly signal: AbortSignal;
+}
+
+/** The stages of the straight line, in the order in which a request passes them. */
+export interface Stages {
+  readonly route: Router<ServiceTarget>;
+  readonly newSid: (prefix: string) => string;
+  readonly decode: (body: string) => Envelope;
+  readonly validate: (service: CompiledService, envelope: Envelope, sid: string) => InferRequest;
+  readonly balancingKey: (source: HashKeySource | undefined, call: Call, envelope: Envelope) => string | undefined;
+  readonly encode: (service: CompiledService, response: InferResponse) => string;
+  /** Milliseconds on a clock that never goes back. */
+  readonly now: () => number;
+}
+
+/** How a request ended. */
+export interface Outcome {
+  readonly sid: string;
+  /** "" for a request that reached no service. */
+  readonly service: string;
+  /** The answer's body, or why there is none. */
+  readonly result: string | ServingError;
+}
+
+/** Carries one once-request of the unified protocol down the line and its answer back up. Never rejects. */
+export type Pipeline = (call: Call, readBody: () => Promise<string>) => Promise<Outcome>;
+
+/** The request ids of requests that reach no service begin with these letters, as the predecessor's do. */
+const defaultSidPrefix = "ase";
+
+/** Joins the stages into the straight line. */
+export function createPipeline(stages: Stages): Pipeline {
+  return async (call, readBody) => {
+    const started = stages.now();
+    let sid = "";
+    let service = "";
+    try {
+      const target = stages.route(call);
+      service = target.id;
+      const compiled = target.compiled();
+      sid = stages.newSid(compiled?.sidPrefix ?? defaultSidPrefix);
+      const envelope = stages.decode(await readBody());
+      if (compiled === undefined) {
+        throw new ServingError(
+          "SERVICE_NOT_READY",
+          `service '${target.id}' is not ready: no loader has described it yet`,
+        );
+      }
+      const request = stages.validate(compiled, envelope, sid);
+      const response = await target.dispatch(request, {
+        key: stages.balancingKey(target.hashKey, call, envelope),
+        deadline: started + target.timeoutMs,
+        signal: call.signal,
+      });
+      return { sid, service, result: stages.encode(compiled, response) };
+    } catch (error) {
+      return { sid: sid || stages.newSid(defaultSidPrefix), service, result: ServingError.from(error) };
+    }
+  };
+}

@@ -1,0 +1,61 @@
+/**
+ * Runs every test and closes with the line `N passed, N failed`, which is what CI reads. Before that it makes the
+ * Python environment that the client tests need, in a folder of the project, so that nothing is installed elsewhere.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+
+const root = join(import.meta.dir, "..");
+const venv = join(root, ".cache/python");
+const requirements = join(root, "tests/interop/requirements.txt");
+
+const needsVenv = "the client tests need python3 with its venv module (Debian: apt-get install python3-venv)";
+
+function stopWith(message: string): never {
+  console.error(message);
+  console.log("0 passed, 1 failed");
+  process.exit(1);
+}
+
+function run(command: string[], hint: string): void {
+  const result = Bun.spawnSync(command, { cwd: root, stdout: "inherit", stderr: "inherit" });
+  if (!result.success) stopWith(`${command.join(" ")} failed: ${hint}`);
+}
+
+async function preparePython(): Promise<void> {
+  const stamp = join(venv, "requirements.txt");
+  const wanted = await Bun.file(requirements).text();
+  if (existsSync(stamp) && (await Bun.file(stamp).text()) === wanted) return;
+  const python = Bun.which("python3");
+  if (python === null) stopWith(needsVenv);
+  run([python, "-m", "venv", "--clear", venv], needsVenv);
+  run([join(venv, "bin/pip"), "install", "--quiet", "-r", requirements], "the Python clients could not be installed");
+  await Bun.write(stamp, wanted);
+}
+
+/** The number before `word` at the start of one of the runner's closing lines. */
+function count(output: string, word: string): number {
+  return Number(new RegExp(`^\\s*(\\d+) ${word}$`, "m").exec(output)?.[1] ?? 0);
+}
+
+await preparePython();
+const tests = Bun.spawn([process.execPath, "test", "--timeout", "60000", ...process.argv.slice(2)], {
+  cwd: root,
+  stdout: "inherit",
+  stderr: "pipe",
+  env: { ...process.env, ATHENA_TEST_PYTHON: join(venv, "bin/python") },
+});
+// Bun's runner reports on standard error.
+const decoder = new TextDecoder();
+let output = "";
+for await (const chunk of tests.stderr) {
+  process.stderr.write(chunk);
+  output += decoder.decode(chunk, { stream: true });
+}
+const code = await tests.exited;
+const failed = count(output, "fail");
+const skipped = count(output, "skip");
+const unexplained = code !== 0 && failed === 0 ? 1 : 0;
+const skippedText = skipped > 0 ? `, ${skipped} skipped` : "";
+console.log(`${count(output, "pass")} passed, ${failed + unexplained} failed${skippedText}`);
+process.exit(code);
