@@ -8,6 +8,8 @@ import type { Call, Envelope } from "./types.ts";
 /** One service as the pipeline sees it. */
 export interface ServiceTarget {
   readonly id: string;
+  /** Empty: the version that each loader serves by default, so that loaders may be upgraded one by one. */
+  readonly version: string;
   /** The most milliseconds that a request may take, other endpoints included. */
   readonly timeoutMs: number;
   readonly hashKey: HashKeySource | undefined;
@@ -70,7 +72,7 @@ export function createPipeline(stages: Stages): Pipeline {
           `service '${target.id}' is not ready: no loader has described it yet`,
         );
       }
-      const request = stages.validate(compiled, envelope, sid);
+      const request = { ...stages.validate(compiled, envelope, sid), version: target.version };
       const response = await target.dispatch(request, {
         key: stages.balancingKey(target.hashKey, call, envelope),
         deadline: started + target.timeoutMs,

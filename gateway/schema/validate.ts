@@ -1,0 +1,194 @@
+import { ServingError } from "../../proto/errors.ts";
+import type { InferRequest } from "../../proto/gen/athena/v1/inference_pb.ts";
+import { type Part, type PartDescription, PartType } from "../../proto/gen/athena/v1/part_pb.ts";
+import type { Envelope, LiftedPart } from "../types.ts";
+import type { CompiledInput, CompiledOutput, CompiledService } from "./compile.ts";
+import { isRecord } from "./dialect.ts";
+import { errorFromMistakes, noteSchemaErrors, shown } from "./mistakes.ts";
+import { textFromValue } from "./text-from-value.ts";
+
+/** How strictly an envelope is checked beside its service's definition. */
+export interface ValidateOptions {
+  /** Refuses a request whose header has no `app_id`. True unless told. */
+  readonly requireAppId?: boolean;
+}
+
+/**
+ * Checks an envelope against a service and makes the request that goes to a loader; nothing else makes one. Values
+ * become text, missing accepts the outputs' defaults, and parts stand in the definition's order. Every mistake is
+ * looked for, in one message.
+ *
+ * @throws ServingError SCHEMA_VIOLATION, PAYLOAD_TOO_LARGE when size is all that is wrong, APP_ID_MISSING.
+ */
+export function validate(
+  service: CompiledService,
+  envelope: Envelope,
+  sid: string,
+  options: ValidateOptions = {},
+): InferRequest {
+  const mistakes: string[] = [];
+  const tooLarge: string[] = [];
+  const headers = headersFrom(service, envelope, mistakes);
+  const { parameters, expects } = parametersFrom(service, envelope, mistakes);
+  const parts = partsFrom(service, envelope.payload, mistakes, tooLarge);
+  if (mistakes.length > 0) throw errorFromMistakes("SCHEMA_VIOLATION", [...mistakes, ...tooLarge]);
+  if (tooLarge.length > 0) throw errorFromMistakes("PAYLOAD_TOO_LARGE", tooLarge);
+  nameApp(headers, options.requireAppId ?? true);
+  // A literal of the generated type is what the library's own constructor makes, in a fraction of its time.
+  return {
+    $typeName: "athena.v1.InferRequest",
+    service: service.id,
+    version: service.version,
+    sid,
+    headers,
+    parameters,
+    expects,
+    parts,
+    resourceIds: [],
+  };
+}
+
+type Texts = Record<string, string>;
+
+function headersFrom(service: CompiledService, envelope: Envelope, mistakes: string[]): Texts {
+  const { header } = envelope;
+  if (service.checkHeader === undefined) noteFlatHeaderMistakes(header, mistakes);
+  else noteSchemaErrors(mistakes, "$.header", service.checkHeader(header) ?? []);
+  return textsFrom(header, "$.header", mistakes);
+}
+
+/** What holds for a header that its service does not describe. */
+function noteFlatHeaderMistakes(header: Readonly<Record<string, unknown>>, mistakes: string[]): void {
+  for (const key in header) {
+    const value = header[key];
+    if (isRecord(value)) mistakes.push(`'$.header.${shown(key)}' type must be string, number, boolean or array`);
+    else if (key === "status" && value !== null && value !== 0 && value !== 1 && value !== 2 && value !== 3) {
+      mistakes.push("'$.header.status' must be one of [0, 1, 2, 3]");
+    }
+  }
+}
+
+/** The caller's app under both of the names that engines know it by. */
+function nameApp(headers: Texts, isRequired: boolean): void {
+  const appId = headers.app_id || headers.appid || "";
+  if (appId === "") {
+    if (!isRequired) return;
+    throw new ServingError("APP_ID_MISSING", "'$.header.app_id' must not be empty: appid cannot be empty");
+  }
+  headers.app_id = appId;
+  headers.appid = appId;
+}
+
+/** The values as texts. Assigning to `__proto__` would not keep the value, so that key counts as unknown. */
+function textsFrom(values: Readonly<Record<string, unknown>>, path: string, mistakes: string[]): Texts {
+  const texts: Texts = {};
+  for (const key in values) {
+    if (key === "__proto__") mistakes.push(`'${path}.__proto__' unknown field`);
+    else texts[key] = textFromValue(values[key]);
+  }
+  return texts;
+}
+
+function parametersFrom(
+  service: CompiledService,
+  envelope: Envelope,
+  mistakes: string[],
+): { parameters: Texts; expects: PartDescription[] } {
+  const asked = new Map<CompiledOutput, PartDescription>();
+  const rest: Record<string, unknown> = {};
+  const path = `$.parameter.${service.id}`;
+  const given = parameterObject(service, envelope, mistakes);
+  for (const key in given) {
+    const output = service.outputByName.get(key);
+    if (output !== undefined) noteAccept(output, given[key], `${path}.${key}`, asked, mistakes);
+    else if (key === "__proto__") mistakes.push(`'${path}.__proto__' unknown field`);
+    else rest[key] = given[key];
+  }
+  if (service.checkParameters !== undefined) noteSchemaErrors(mistakes, path, service.checkParameters(rest) ?? []);
+  return {
+    parameters: textsFrom(rest, path, mistakes),
+    expects: service.outputs.map((output) => asked.get(output) ?? output.expected),
+  };
+}
+
+function parameterObject(
+  service: CompiledService,
+  envelope: Envelope,
+  mistakes: string[],
+): Readonly<Record<string, unknown>> {
+  for (const key in envelope.parameter) {
+    if (key !== service.id) mistakes.push(`'$.parameter.${shown(key)}' unknown field, expected '${service.id}'`);
+  }
+  const given = Object.hasOwn(envelope.parameter, service.id) ? envelope.parameter[service.id] : undefined;
+  if (given === undefined || given === null) return {};
+  if (isRecord(given)) return given;
+  mistakes.push(`'$.parameter.${service.id}' type must be object`);
+  return {};
+}
+
+/** An accept that is null asks for the defaults, as one that is missing does. */
+function noteAccept(
+  output: CompiledOutput,
+  value: unknown,
+  path: string,
+  asked: Map<CompiledOutput, PartDescription>,
+  mistakes: string[],
+): void {
+  if (value === null) return;
+  if (!isRecord(value)) {
+    mistakes.push(`'${path}' type must be object`);
+    return;
+  }
+  noteSchemaErrors(mistakes, path, output.checkAttributes(value) ?? []);
+  const attributes: Texts = { ...output.expected.attributes };
+  for (const key in value) {
+    if (key === "__proto__") mistakes.push(`'${path}.__proto__' unknown field`);
+    else if (value[key] !== null) attributes[key] = textFromValue(value[key]);
+  }
+  asked.set(output, { ...output.expected, attributes });
+}
+
+function partsFrom(
+  service: CompiledService,
+  payload: readonly LiftedPart[],
+  mistakes: string[],
+  tooLarge: string[],
+): Part[] {
+  for (const { name } of payload) {
+    if (service.inputByName.has(name)) continue;
+    const known = service.inputs.map((input) => input.name).join(", ");
+    mistakes.push(`'$.payload.${shown(name)}' unknown field, must be one of [${known.slice(0, 200)}]`);
+  }
+  const parts: Part[] = [];
+  for (const input of service.inputs) {
+    const lifted = payload.find((part) => part.name === input.name);
+    if (lifted !== undefined) parts.push(partFrom(input, lifted, mistakes, tooLarge));
+    else if (input.required) mistakes.push(`'$.payload.${input.name}' field is required`);
+  }
+  return parts;
+}
+
+function partFrom(input: CompiledInput, lifted: LiftedPart, mistakes: string[], tooLarge: string[]): Part {
+  const path = `$.payload.${input.name}`;
+  noteSchemaErrors(mistakes, path, input.checkAttributes(lifted.attributes) ?? []);
+  noteDataMistakes(input, lifted, mistakes, tooLarge);
+  return {
+    $typeName: "athena.v1.Part",
+    name: input.name,
+    type: input.type,
+    attributes: textsFrom(lifted.attributes, path, mistakes),
+    data: lifted.data,
+  };
+}
+
+function noteDataMistakes(input: CompiledInput, lifted: LiftedPart, mistakes: string[], tooLarge: string[]): void {
+  const { length } = lifted.data;
+  if (lifted.type !== input.type && (input.required || lifted.type !== PartType.UNSPECIFIED)) {
+    const got = lifted.type === PartType.UNSPECIFIED ? "" : `; got '${PartType[lifted.type]?.toLowerCase()}'`;
+    mistakes.push(`'$.payload.${input.name}.${input.member}' field is required${got}`);
+  } else if (length === 0 && input.required) {
+    mistakes.push(`'$.payload.${input.name}.${input.member}' must not be empty`);
+  } else if (length > input.maxBytes) {
+    tooLarge.push(`'$.payload.${input.name}.${input.member}' must be at most ${input.maxBytes} bytes, got ${length}`);
+  }
+}
