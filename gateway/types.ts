@@ -5,8 +5,8 @@ import type { Load } from "../proto/metadata.ts";
 export interface Endpoint {
   /** The base URL, or `unix:/path`; the identity of the endpoint within its pool. */
   readonly url: string;
-  /** Its share in weighted balancing; above 0. */
-  readonly weight: number;
+  /** Its share in weighted balancing; above 0. Changes only together with a new {@link Snapshot}. */
+  weight: number;
   /** Calls that this gateway has under way there. */
   inFlight: number;
   /** What the loader stated last; undefined until its first answer. */

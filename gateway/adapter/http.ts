@@ -9,6 +9,8 @@ import { httpStatusFromError, retryAfterFromError } from "./status.ts";
 /** What Bun.serve hands to the app beside the request. */
 export interface HttpBindings {
   readonly clientAddress: string;
+  /** Lets the connection be silent until the answer, however long that takes: the request's deadline bounds it. */
+  holdOpen(): void;
 }
 
 /** A request that was answered: what the access log and the metrics are told, once. */
@@ -39,7 +41,11 @@ export function createHttpAdapter(options: HttpAdapterOptions): Hono<{ Bindings:
   app.all("*", async (context) => {
     const started = options.now();
     const call = callFromContext(context);
-    const outcome = await options.pipeline(call, () => readEnvelope(context.req.raw, options.maxBodyBytes));
+    const outcome = await options.pipeline(call, async () => {
+      const body = await readEnvelope(context.req.raw, options.maxBodyBytes);
+      context.env.holdOpen();
+      return body;
+    });
     const response = responseFromOutcome(outcome, options.isDraining());
     options.observe(exchangeFrom(outcome, response.status, options.now() - started, call.clientAddress));
     return response;

@@ -54,7 +54,10 @@ describe("the service mmocr behind a gateway", () => {
       .toFile(picture);
     const script = join(import.meta.dir, "../interop/read_words.py");
     const client = Bun.spawn([python, script, url, picture], { stdout: "pipe", stderr: "pipe" });
-    const [output, errors] = await Promise.all([client.stdout.text(), client.stderr.text()]);
+    const [output, errors] = await Promise.all([
+      Bun.readableStreamToText(client.stdout),
+      Bun.readableStreamToText(client.stderr),
+    ]);
     expect(errors).toBe("");
     const [status, ...lines] = output.trim().split("\n");
     expect(status).toBe("200");
@@ -67,7 +70,8 @@ describe("the service mmocr behind a gateway", () => {
     const boxes = answer.body.payload?.boxes;
     expect(Object.keys(boxes ?? {})).toEqual(["compress", "encoding", "format", "seq", "status", "text"]);
     expect(boxes).toMatchObject({ compress: "raw", encoding: "utf8", format: "json", seq: 0, status: 3 });
-    const [picture] = boxes?.text as { filename: string; result: { box: number[] }[] }[];
+    const pictures = boxes?.text as { filename: string; result: { box: number[] }[] }[] | undefined;
+    const picture = pictures?.[0];
     expect(picture?.filename).toBe("0");
     for (const { box } of picture?.result ?? []) {
       expect(box).toHaveLength(8);

@@ -1,0 +1,115 @@
+import type { GatewayConfig } from "../config/gateway.ts";
+import type { Logger } from "../config/logger.ts";
+import { createHttpAdapter } from "./adapter/http.ts";
+import { listen } from "./adapter/listener.ts";
+import { createAdmin } from "./admin/server.ts";
+import { createLoaderClient } from "./client/loader-client.ts";
+import { createRetryBudget } from "./client/retry-budget.ts";
+import { decodeEnvelope } from "./envelope/decode.ts";
+import { encodeAnswer } from "./envelope/encode.ts";
+import { createSidSource } from "./envelope/sid.ts";
+import { createPipeline } from "./pipeline.ts";
+import { balancingKey } from "./router/balancing-key.ts";
+import { createRouter } from "./router/router.ts";
+import { createSchemaRegistry } from "./schema/registry.ts";
+import { validate } from "./schema/validate.ts";
+import { type ServedService, serveService } from "./served-service.ts";
+import { createAccessLog } from "./telemetry/access-log.ts";
+import { createMetrics } from "./telemetry/metrics.ts";
+
+/** A gateway that listens. */
+export interface Gateway {
+  readonly url: string;
+  readonly adminUrl: string;
+  /**
+   * Says "not ready", takes no new connections, lets the requests in flight finish, and closes. False when some did not
+   * finish within the configured time.
+   */
+  drain(): Promise<boolean>;
+}
+
+/**
+ * Starts a gateway: builds every stage, probes the loaders once, then listens.
+ *
+ * @throws Error when an address cannot be listened on.
+ */
+export async function startGateway(config: GatewayConfig, logger: Logger): Promise<Gateway> {
+  const now = () => performance.now();
+  const services = serveServices(config, logger, now);
+  await Promise.all(services.map((service) => service.healthCheck.settled()));
+  const metrics = createMetrics(() =>
+    services.map(({ pool }) => ({ service: pool.service, endpoints: pool.endpoints() })),
+  );
+  const accessLog = createAccessLog();
+  let draining = false;
+  const adapter = createHttpAdapter({
+    pipeline: createGatewayPipeline(config, services, now),
+    maxBodyBytes: config.limits.maxBodyBytes,
+    isDraining: () => draining,
+    now,
+    observe(exchange) {
+      metrics.observe(exchange.service, exchange.outcome, exchange.durationMs / 1000);
+      accessLog.write(exchange);
+    },
+  });
+  const admin = createAdmin({
+    metrics,
+    isDraining: () => draining,
+    services: () => services.map((service) => service.status()),
+  });
+  const publicListener = listen(config.listen, adapter.fetch);
+  const adminListener = listen(config.admin, admin.fetch);
+  logger.info({ listener: "admin", url: adminListener.url }, "listening");
+  logger.info({ listener: "public", url: publicListener.url }, "listening");
+  return {
+    url: publicListener.url,
+    adminUrl: adminListener.url,
+    async drain() {
+      draining = true;
+      const complete = await publicListener.drain(config.drainTimeoutMs);
+      for (const service of services) service[Symbol.dispose]();
+      accessLog.flush();
+      adminListener.close();
+      return complete;
+    },
+  };
+}
+
+function serveServices(config: GatewayConfig, logger: Logger, now: () => number): readonly ServedService[] {
+  const environment = {
+    client: createLoaderClient({ now }),
+    schemas: createSchemaRegistry(),
+    healthCheck: config.healthCheck,
+    createBudget: () => createRetryBudget({ now }),
+    now,
+    random: Math.random,
+    onBrokenDefinition: (service: string, error: Error) =>
+      logger.error({ service, err: error }, "a loader's definition cannot be used"),
+  };
+  return config.services.map((service) => serveService(service, environment));
+}
+
+function createGatewayPipeline(config: GatewayConfig, services: readonly ServedService[], now: () => number) {
+  const routes = services.map(({ target }, index) => ({
+    serviceId: target.id,
+    paths: config.services[index]?.routes ?? [],
+    hosts: config.services[index]?.hosts ?? [],
+    target,
+  }));
+  const newSid = createSidSource({
+    pid: process.pid,
+    location: config.location,
+    address: config.listen.host,
+    port: config.listen.port,
+    now: Date.now,
+  });
+  return createPipeline({
+    route: createRouter(routes),
+    newSid,
+    decode: (body) => decodeEnvelope(body),
+    validate: (service, envelope, sid) => validate(service, envelope, sid),
+    balancingKey,
+    encode: (service, response) => encodeAnswer(response, service.outputTypes),
+    now,
+  });
+}

@@ -1,0 +1,97 @@
+import type { ServiceConfig } from "../config/gateway.ts";
+import { ServingError } from "../proto/errors.ts";
+import { type ServiceDefinition, ServiceState } from "../proto/gen/athena/v1/service_pb.ts";
+import type { ServiceStatus } from "./admin/server.ts";
+import { createBalancer } from "./balancer/registry.ts";
+import { dispatch } from "./client/dispatch.ts";
+import type { LoaderClient } from "./client/loader-client.ts";
+import type { RetryBudget } from "./client/retry-budget.ts";
+import type { ServiceTarget } from "./pipeline.ts";
+import { type HealthCheck, startHealthCheck } from "./pool/health-check.ts";
+import { createPool, type Pool } from "./pool/pool.ts";
+import type { SchemaRegistry } from "./schema/registry.ts";
+import type { Endpoint } from "./types.ts";
+
+/** One service of the configuration, at work: its pool, its probes and its definition. */
+export interface ServedService extends Disposable {
+  readonly target: ServiceTarget;
+  readonly pool: Pool;
+  readonly healthCheck: HealthCheck;
+  status(): ServiceStatus;
+}
+
+/** What every service of a gateway shares. */
+export interface ServiceEnvironment {
+  readonly client: LoaderClient;
+  readonly schemas: SchemaRegistry;
+  readonly healthCheck: { readonly intervalMs: number; readonly timeoutMs: number };
+  readonly createBudget: () => RetryBudget;
+  readonly now: () => number;
+  readonly random: () => number;
+  /** Told why a loader's definition cannot be used. */
+  readonly onBrokenDefinition: (service: string, error: ServingError) => void;
+}
+
+/** Puts one service to work: it is probed from now on, until it is disposed of. */
+export function serveService(config: ServiceConfig, environment: ServiceEnvironment): ServedService {
+  const { client, schemas, now, random } = environment;
+  const pool = createPool({
+    service: config.id,
+    endpoints: config.endpoints,
+    balancer: createBalancer(config.balancer, random),
+    outlier: { now, random },
+  });
+  const budget = environment.createBudget();
+  const compiled = () => schemas.find(config.id, config.version);
+  const healthCheck = startHealthCheck({ pool, probe: createProbe(config, environment), ...environment.healthCheck });
+  return {
+    pool,
+    healthCheck,
+    target: {
+      id: config.id,
+      version: config.version,
+      timeoutMs: config.timeoutMs,
+      hashKey: config.balancer.kind === "consistent-hash" ? config.balancer.key : undefined,
+      compiled,
+      dispatch: (request, call) => dispatch(pool, request, { ...call, budget, client, now }),
+    },
+    status() {
+      if (compiled() === undefined) {
+        return { service: config.id, ready: false, reason: "no loader has described it yet" };
+      }
+      const ready = pool.members().some((member) => member.state === "ready");
+      return ready
+        ? { service: config.id, ready }
+        : { service: config.id, ready, reason: "none of its endpoints can be called" };
+    },
+    [Symbol.dispose]: () => healthCheck[Symbol.dispose](),
+  };
+}
+
+/**
+ * A probe asks for the service's definition: one call tells that the loader lives, that the service is loaded, how busy it
+ * is, and what it takes. A definition is adopted when its endpoint tells another one than before, so that two loaders of
+ * different versions do not overwrite each other on every round.
+ */
+function createProbe(config: ServiceConfig, { client, schemas, onBrokenDefinition }: ServiceEnvironment) {
+  const told = new WeakMap<Endpoint, string>();
+  return async (endpoint: Endpoint, signal: AbortSignal): Promise<void> => {
+    const { definition, state } = await client.describe(endpoint, config.id, { version: config.version, signal });
+    if (state !== ServiceState.READY || definition === undefined) {
+      throw new ServingError("SERVICE_NOT_READY", `service '${config.id}' is not ready`);
+    }
+    const print = fingerprint(definition);
+    if (told.get(endpoint) === print && schemas.find(config.id, config.version) !== undefined) return;
+    try {
+      schemas.put(definition);
+      told.set(endpoint, print);
+    } catch (error) {
+      onBrokenDefinition(config.id, ServingError.from(error));
+      throw error;
+    }
+  };
+}
+
+function fingerprint(definition: ServiceDefinition): string {
+  return JSON.stringify(definition, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
+}
