@@ -62,6 +62,14 @@ describe("wordsFromReading", () => {
     expect(wordsFromReading({ characters, steps: 2, score: 0.75 }, cropOf("####"))[0]?.score).toBe(0.75);
   });
 
+  test("gives each year of a range a word of its own, and leaves dates, numbers and compounds whole", () => {
+    const whole = (text: string) => textsOf(text, "#".repeat(text.length * 2));
+    expect(whole("1887-90")).toEqual(["1887-", "90"]);
+    expect(whole("1914–1918")).toEqual(["1914–", "1918"]);
+    for (const text of ["2026-11-24", "2026-11", "555-1234", "1999-98", "well-known"])
+      expect(whole(text)).toEqual([text]);
+  });
+
   test("gives no words for no characters", () => {
     expect(textsOf("....", "........")).toEqual([]);
   });

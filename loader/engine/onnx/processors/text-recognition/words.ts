@@ -67,7 +67,17 @@ function groupsFromCharacters(
     if (group === undefined || partsWords) groups.push([character]);
     else group.push(character);
   }
-  return groups;
+  return groups.flatMap(partsOfYearRange);
+}
+
+/** A range of years such as 1887-90 is two numbers, each to be found by itself; dates and phone numbers are one. */
+function partsOfYearRange(group: ReadCharacter[]): ReadCharacter[][] {
+  const text = group.map((character) => character.text).join("");
+  const [, first = "", last = ""] = /^([12]\d{3})[-–—](\d\d|[12]\d{3})\W?$/.exec(text) ?? [];
+  const start = Number(first.slice(-last.length));
+  if (last === "" || Number(last) <= start) return [group];
+  const dash = group.findIndex((character) => /[-–—]$/.test(character.text));
+  return [group.slice(0, dash + 1), group.slice(dash + 1)];
 }
 
 function gapWidth(ink: InkColumns, previous: ReadCharacter | undefined, next: ReadCharacter): number {
