@@ -77,7 +77,7 @@ export async function startGateway(config: GatewayConfig, logger: Logger): Promi
 
 function serveServices(config: GatewayConfig, logger: Logger, now: () => number): readonly ServedService[] {
   const environment = {
-    client: createLoaderClient({ now }),
+    client: createLoaderClient(),
     schemas: createSchemaRegistry(),
     healthCheck: config.healthCheck,
     createBudget: () => createRetryBudget({ now }),

@@ -73,10 +73,14 @@ export function serveService(config: ServiceConfig, environment: ServiceEnvironm
  * is, and what it takes. A definition is adopted when its endpoint tells another one than before, so that two loaders of
  * different versions do not overwrite each other on every round.
  */
-function createProbe(config: ServiceConfig, { client, schemas, onBrokenDefinition }: ServiceEnvironment) {
+function createProbe(config: ServiceConfig, environment: ServiceEnvironment) {
+  const { client, schemas, healthCheck, onBrokenDefinition } = environment;
   const told = new WeakMap<Endpoint, string>();
   return async (endpoint: Endpoint, signal: AbortSignal): Promise<void> => {
-    const { definition, state } = await client.describe(endpoint, config.id, { version: config.version, signal });
+    const { definition, state } = await client.describe(endpoint, config, {
+      signal,
+      timeoutMs: healthCheck.timeoutMs,
+    });
     if (state !== ServiceState.READY || definition === undefined) {
       throw new ServingError("SERVICE_NOT_READY", `service '${config.id}' is not ready`);
     }

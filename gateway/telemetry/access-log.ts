@@ -1,4 +1,5 @@
 import { type DestinationStream, pino } from "pino";
+import type { ServingError } from "../../proto/errors.ts";
 import type { OutcomeName } from "./metrics.ts";
 
 /** One finished request, as the access log tells it. */
@@ -10,8 +11,7 @@ export interface AccessLogEntry {
   readonly status: number;
   readonly durationMs: number;
   readonly client: string;
-  /** Why it failed, with what callers are not told. */
-  readonly error?: Error;
+  readonly error?: ServingError;
 }
 
 /** Writes one line for each finished request. */
@@ -22,7 +22,7 @@ export interface AccessLog {
 }
 
 /**
- * Builds the access log on standard output. Its lines gather in memory for up to 200 ms or 16 KiB: writing each at once
+ * Builds the access log on standard output. Its lines gather in memory for up to 200 ms or 8 KiB: writing each at once
  * would cost a system call on every request.
  */
 export function createAccessLog(destination: DestinationStream & { flushSync(): void } = bufferedStdout()): AccessLog {
@@ -30,12 +30,18 @@ export function createAccessLog(destination: DestinationStream & { flushSync(): 
   return {
     write({ error, ...entry }) {
       if (error === undefined) logger.info(entry, "request");
-      else logger.warn({ ...entry, err: error }, "request");
+      else logger.warn({ ...entry, reason: error.message, ...causeOf(error) }, "request");
     },
     flush: () => destination.flushSync(),
   };
 }
 
+/** What callers are not told: the cause, and the stack where the fault is our own. */
+function causeOf(error: ServingError): { err?: unknown } {
+  if (error.reason === "INTERNAL") return { err: error };
+  return error.cause === undefined ? {} : { err: error.cause };
+}
+
 function bufferedStdout(): DestinationStream & { flushSync(): void } {
-  return pino.destination({ dest: 1, sync: false, minLength: 16_384, periodicFlush: 200 });
+  return pino.destination({ dest: 1, sync: false, minLength: 8192, periodicFlush: 200 });
 }

@@ -1,0 +1,89 @@
+import { create } from "@bufbuild/protobuf";
+import { ServingError } from "../../proto/errors.ts";
+import { InferenceService, type InferRequest, type InferResponse } from "../../proto/gen/athena/v1/inference_pb.ts";
+import {
+  CatalogService,
+  DescribeServiceRequestSchema,
+  type DescribeServiceResponse,
+  ListServicesRequestSchema,
+  type ListServicesResponse,
+  type LoadReport,
+} from "../../proto/gen/athena/v1/service_pb.ts";
+import {
+  Health,
+  HealthCheckRequestSchema,
+  HealthCheckResponse_ServingStatus,
+} from "../../proto/gen/grpc/health/v1/health_pb.ts";
+import type { Load } from "../../proto/metadata.ts";
+import type { Endpoint } from "../types.ts";
+import { type CallOptions, createUnaryCaller, type Fetch } from "./unary.ts";
+
+/** A service as its loaders know it. */
+export interface ServiceName {
+  readonly id: string;
+  /** Empty means the version that the loader serves by default. */
+  readonly version: string;
+}
+
+/**
+ * Calls loaders. Every method throws ServingError: what the loader stated, or ENDPOINT_UNREACHABLE (the request did
+ * not leave), ENDPOINT_LOST (it may have been run), DEADLINE_EXCEEDED, CANCELED.
+ */
+export interface LoaderClient extends Disposable {
+  /** Runs one once-call. The service's name for messages is the request's own. */
+  infer(endpoint: Endpoint, request: InferRequest, options: CallOptions): Promise<InferResponse>;
+  /** Reads a service's definition, state and load; the load goes into the endpoint as well. */
+  describe(endpoint: Endpoint, service: ServiceName, options: CallOptions): Promise<DescribeServiceResponse>;
+  /** Reads what a loader serves. */
+  listServices(endpoint: Endpoint, options: CallOptions): Promise<ListServicesResponse>;
+  /** Resolves when a loader says that it serves the service; throws SERVICE_NOT_READY when it says that it does not. */
+  check(endpoint: Endpoint, serviceId: string, options: CallOptions): Promise<void>;
+}
+
+/** What {@link createLoaderClient} may be told. */
+export interface LoaderClientOptions {
+  /** Instead of a keep-alive pool of the client's own. */
+  readonly fetch?: Fetch;
+  /** The largest answer that is read; 64 MiB unless told. */
+  readonly maxResponseBytes?: number;
+}
+
+/**
+ * How long a connection to a loader stays open unused. Bun closes it up to eight seconds later, so a loader must keep
+ * its side open for more than 38: a request on a connection that the other side is just closing is lost.
+ */
+const idleConnectionSeconds = 30;
+
+/**
+ * Builds the client with which the gateway calls loaders, over HTTP/1.1 keep-alive or Unix sockets. Disposing of it
+ * closes its idle connections; calls under way run to their end.
+ */
+export function createLoaderClient(options: LoaderClientOptions = {}): LoaderClient {
+  const session = new Bun.FetchSession({ proxy: false, keepAlive: { idleTimeout: idleConnectionSeconds } });
+  const call = createUnaryCaller(options.fetch ?? session.fetch, options.maxResponseBytes ?? 67_108_864);
+  return {
+    infer: (endpoint, request, bounds) =>
+      call(endpoint, InferenceService.method.infer, request, request.service, bounds),
+    async describe(endpoint, { id, version }, bounds) {
+      const request = create(DescribeServiceRequestSchema, { service: id, version });
+      const response = await call(endpoint, CatalogService.method.describeService, request, id, bounds);
+      endpoint.load = loadFromReport(response.load) ?? endpoint.load;
+      return response;
+    },
+    listServices: (endpoint, bounds) =>
+      call(endpoint, CatalogService.method.listServices, create(ListServicesRequestSchema), "catalog", bounds),
+    async check(endpoint, serviceId, bounds) {
+      const request = create(HealthCheckRequestSchema, { service: serviceId });
+      const { status } = await call(endpoint, Health.method.check, request, serviceId, bounds);
+      if (status === HealthCheckResponse_ServingStatus.SERVING) return;
+      throw new ServingError("SERVICE_NOT_READY", `service '${serviceId}' is not ready on a loader`);
+    },
+    [Symbol.dispose]: () => session.close(),
+  };
+}
+
+function loadFromReport(report: LoadReport | undefined): Load | undefined {
+  if (report === undefined) return undefined;
+  const { slotsTotal, slotsBest, slotsIdle, queueLength, estimatedWaitMs } = report;
+  return { total: slotsTotal, best: slotsBest, idle: slotsIdle, queued: queueLength, waitMs: estimatedWaitMs };
+}
