@@ -1,0 +1,63 @@
+import { ServingError } from "../../../proto/errors.ts";
+import { type InferRequest, Status } from "../../../proto/gen/athena/v1/inference_pb.ts";
+import type { Engine } from "../engine.ts";
+
+/**
+ * Builds the engine that gives back what it gets. The parameters `delayMs` and `failWith` make it slow or fail, so that
+ * callers see how that looks.
+ */
+export function createEchoEngine(): Engine {
+  const stopping = new AbortController();
+  let isStarted = false;
+  const assertRunning = (): void => {
+    if (isStarted && !stopping.signal.aborted) return;
+    throw new ServingError("SERVICE_NOT_READY", "the echo engine does not run");
+  };
+  const behave = async (request: InferRequest, signal: AbortSignal): Promise<void> => {
+    assertRunning();
+    signal.throwIfAborted();
+    const { delayMs, failWith } = request.parameters;
+    if (delayMs !== undefined) await pause(Number(delayMs), signal, stopping.signal);
+    if (failWith === "refusal") throw new ServingError("INVALID_INPUT", "payload.data was refused, as asked for");
+    if (failWith === "error") throw new ServingError("ENGINE_FAILED", "the engine failed, as asked for");
+  };
+  return {
+    async start() {
+      isStarted = true;
+    },
+    async infer(request, signal) {
+      await behave(request, signal);
+      return { parts: request.parts, status: Status.ONCE };
+    },
+    async *stream(request, inputs, signal) {
+      assertRunning();
+      let status = Status.BEGIN;
+      for await (const input of inputs) {
+        await behave(request, signal);
+        yield { parts: input.parts, status: input.last ? Status.END : status };
+        status = Status.CONTINUE;
+        if (input.last) return;
+      }
+    },
+    async stop() {
+      stopping.abort(new ServingError("SERVICE_NOT_READY", "the echo engine was stopped"));
+    },
+  };
+}
+
+/** Waits; rejects with the reason of the first signal that aborts. */
+function pause(delayMs: number, ...signals: readonly AbortSignal[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const signal = AbortSignal.any([...signals]);
+    const onAbort = (): void => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    };
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", onAbort);
+      resolve();
+    }, delayMs);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort, { once: true });
+  });
+}

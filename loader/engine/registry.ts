@@ -1,0 +1,36 @@
+import type { Logger } from "../../config/logger.ts";
+import type { EngineManifest } from "../manifest/manifest.ts";
+import { createEchoEngine } from "./echo/engine.ts";
+import type { Engine, EngineHealth } from "./engine.ts";
+import { createOnnxEngine, onnxSlots } from "./onnx/engine.ts";
+
+/** What every engine is created with. */
+export interface EngineContext {
+  /** The service's id, for messages and log lines. */
+  readonly service: string;
+  readonly startTimeoutMs: number;
+  readonly logger: Logger;
+  /** Told when the engine can, or cannot, take calls. */
+  readonly onHealth: (health: EngineHealth) => void;
+  /** Told in a few words how far loading is. */
+  readonly onProgress: (progress: string) => void;
+}
+
+/** An engine, and how many calls it computes at once. */
+export interface CreatedEngine {
+  readonly engine: Engine;
+  readonly slots: number;
+}
+
+/** Calls that the echo engine takes at once when its service does not say. */
+const echoSlots = 256;
+
+/** Creates the engine that a service definition asks for: one line for each kind. */
+export function createEngine(manifest: EngineManifest, context: EngineContext): CreatedEngine {
+  switch (manifest.kind) {
+    case "echo":
+      return { engine: createEchoEngine(), slots: echoSlots };
+    case "onnx":
+      return { engine: createOnnxEngine({ ...manifest, ...context }), slots: onnxSlots(manifest) };
+  }
+}

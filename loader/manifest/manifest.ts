@@ -1,0 +1,87 @@
+import { join } from "node:path";
+import { z } from "zod";
+import { loadConfig } from "../../config/load.ts";
+
+const partType = z.enum(["text", "audio", "image", "video", "other"]);
+const partName = z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "expected letters, digits, '_', '.' and '-'");
+/** A JSON Schema; what it says is checked by the gateway, which compiles it. */
+const jsonSchema = z.record(z.string(), z.json());
+const schemasByName = z.record(partName, jsonSchema);
+
+const engineSchema = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("echo") }),
+  z.strictObject({
+    kind: z.literal("onnx"),
+    /** The module that prepares the input and reads the output. */
+    processor: z.string().min(1),
+    /** Processes that compute; 0: one for every core. */
+    workers: z.int().min(0).max(256).default(0),
+    threads: z.int().min(1).max(256).default(1),
+    provider: z.string().min(1).default("cpu"),
+    deviceId: z.int().min(0).optional(),
+    /** Handed to the processor as they are. */
+    options: z.record(z.string(), z.json()).default({}),
+  }),
+]);
+
+/** The schema of service.yaml; docs/service-definition.md explains each key. */
+export const manifestSchema = z
+  .strictObject({
+    id: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "expected letters, digits, '_', '.' and '-'"),
+    version: z.string().min(1).max(64).default("v1"),
+    description: z.string().max(4096).default(""),
+    engine: engineSchema,
+    inputs: z.record(
+      partName,
+      z.strictObject({
+        type: partType,
+        required: z.boolean().default(true),
+        maxBytes: z.int().min(0).default(0),
+        attributes: schemasByName.optional(),
+      }),
+    ),
+    outputs: z.record(partName, z.strictObject({ type: partType, attributes: schemasByName.optional() })),
+    parameters: schemasByName.default({}),
+    requiredParameters: z.array(z.string()).default([]),
+    header: jsonSchema.optional(),
+    sidPrefix: z
+      .string()
+      .regex(/^[a-z0-9]{3}$/, "expected three letters or digits")
+      .default("ase"),
+    once: z.boolean().default(true),
+    stream: z.boolean().default(false),
+    slots: z
+      .strictObject({ total: z.int().min(0).max(100_000).default(0), best: z.int().min(0).max(100_000).default(0) })
+      .prefault({}),
+    queue: z.strictObject({ maxLength: z.int().min(0).max(1_000_000).default(64) }).prefault({}),
+    timeoutMs: z.int().min(1).max(3_600_000).default(60_000),
+    startTimeoutMs: z.int().min(1).max(3_600_000).default(120_000),
+  })
+  .superRefine((manifest, context) => {
+    if (!manifest.once && !manifest.stream) {
+      context.addIssue({ code: "custom", path: ["once"], message: "once and stream cannot both be false" });
+    }
+    for (const [index, name] of manifest.requiredParameters.entries()) {
+      if (Object.hasOwn(manifest.parameters, name)) continue;
+      context.addIssue({
+        code: "custom",
+        path: ["requiredParameters", index],
+        message: `no parameter is named '${name}'`,
+      });
+    }
+  });
+
+/** One service as its folder declares it, checked and complete. */
+export type ServiceManifest = z.output<typeof manifestSchema>;
+
+/** What a service.yaml says about its engine. */
+export type EngineManifest = ServiceManifest["engine"];
+
+/**
+ * Reads the service.yaml of a folder.
+ *
+ * @throws ConfigError with every mistake and its line.
+ */
+export function loadManifest(folder: string): ServiceManifest {
+  return loadConfig(join(folder, "service.yaml"), manifestSchema);
+}

@@ -1,0 +1,110 @@
+import { ServingError } from "../../proto/errors.ts";
+import type { Load } from "../../proto/metadata.ts";
+import { createQueue } from "./queue.ts";
+import { createSlots } from "./slots.ts";
+
+/** What a call is bounded by. */
+export interface RunOptions {
+  /** Aborts, with a ServingError as its reason, when nobody waits any more or the deadline has passed. */
+  readonly signal: AbortSignal;
+  /** On the scheduler's clock; infinity for none. */
+  readonly deadline: number;
+  /** Higher goes first; 0 unless told. */
+  readonly priority?: number;
+}
+
+/** Lets as many calls of one service run at once as it has slots; the others wait in a bounded queue. */
+export interface Scheduler {
+  /**
+   * Runs the work when there is a slot for it; the slot comes back when the work has settled. Throws what the work
+   * throws; SERVICE_BUSY at once when the queue is full or a slot would come only after the deadline; the signal's
+   * reason when it aborts while the call waits.
+   */
+  run<Result>(work: () => Promise<Result>, options: RunOptions): Promise<Result>;
+  /** A slot for as long as the caller needs one, as for a session; otherwise as {@link run}. */
+  acquire(options: RunOptions): Promise<Disposable>;
+  load(): Load;
+}
+
+/** What {@link createScheduler} builds from. */
+export interface SchedulerOptions {
+  /** The service's id, for messages. */
+  readonly service: string;
+  readonly total: number;
+  readonly best: number;
+  readonly maxQueueLength: number;
+  /** Milliseconds on a clock that never goes back. */
+  readonly now: () => number;
+  /** Told how long each call waited for its slot, in milliseconds. */
+  readonly onWait?: (waitMs: number) => void;
+}
+
+/** The weight of the newest call in the mean service time: the last ten or so calls decide. */
+const newestWeight = 0.2;
+
+/** Builds the scheduler of one service. */
+export function createScheduler(options: SchedulerOptions): Scheduler {
+  const { service, now, onWait = () => {} } = options;
+  const queue = createQueue(options.maxQueueLength);
+  const slots = createSlots(options.total, () => queue.shift()?.wake());
+  let meanMs = 0;
+
+  const estimatedWaitMs = (ahead: number): number => Math.ceil((meanMs * ahead) / options.total);
+
+  const busy = (message: string): ServingError =>
+    new ServingError("SERVICE_BUSY", `service '${service}' is busy: ${message}`, {
+      retryAfterMs: Math.max(estimatedWaitMs(queue.length + 1), 1),
+    });
+
+  const wait = (run: RunOptions): Promise<Disposable> => {
+    if (queue.isFull) throw busy("its queue is full");
+    // Refused now, a request still has time to be answered elsewhere; refused at its deadline, it has none.
+    if (now() + estimatedWaitMs(queue.length + 1) > run.deadline) throw busy("a slot would come too late");
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => {
+        queue.remove(waiter);
+        reject(run.signal.reason);
+      };
+      const waiter = {
+        priority: run.priority ?? 0,
+        wake() {
+          run.signal.removeEventListener("abort", onAbort);
+          const slot = slots.tryAcquire();
+          if (slot !== undefined) resolve(slot);
+          else reject(new ServingError("INTERNAL", "a slot was given away twice"));
+        },
+      };
+      run.signal.addEventListener("abort", onAbort, { once: true });
+      queue.add(waiter);
+    });
+  };
+
+  const acquire = async (run: RunOptions): Promise<Disposable> => {
+    run.signal.throwIfAborted();
+    const asked = now();
+    const slot = slots.tryAcquire() ?? (await wait(run));
+    onWait(now() - asked);
+    return slot;
+  };
+
+  return {
+    acquire,
+    async run(work, run) {
+      using _slot = await acquire(run);
+      const started = now();
+      try {
+        return await work();
+      } finally {
+        const took = now() - started;
+        meanMs = meanMs === 0 ? took : meanMs + newestWeight * (took - meanMs);
+      }
+    },
+    load: () => ({
+      total: options.total,
+      best: options.best,
+      idle: slots.idle,
+      queued: queue.length,
+      waitMs: slots.idle > 0 ? 0 : estimatedWaitMs(queue.length + 1),
+    }),
+  };
+}

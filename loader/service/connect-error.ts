@@ -1,0 +1,25 @@
+import { create } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
+import { ServingError } from "../../proto/errors.ts";
+import { ErrorDetailSchema } from "../../proto/gen/athena/v1/error_pb.ts";
+
+/** The error as Connect and gRPC clients get it: the table's code, and a detail that names the reason. */
+export function connectErrorFrom(thrown: unknown): ConnectError {
+  const error = ServingError.from(thrown);
+  const headers: Record<string, string> =
+    error.retryAfterMs === undefined
+      ? {}
+      : { "retry-after": String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))) };
+  const detail = create(ErrorDetailSchema, {
+    reason: error.reason,
+    legacyCode: error.class.legacyCode,
+    engineCode: error.engineCode ?? 0,
+  });
+  return new ConnectError(
+    error.message,
+    error.class.code,
+    headers,
+    [{ desc: ErrorDetailSchema, value: detail }],
+    error,
+  );
+}

@@ -1,0 +1,57 @@
+import type { Listen } from "../../config/listen.ts";
+
+/** An address that is listened on. */
+export interface Listener {
+  /** A base URL, or `unix:/path`. */
+  readonly url: string;
+  /** Takes no new connection and waits for the requests in flight; false when some outlast `timeoutMs`, and are cut. */
+  drain(timeoutMs: number): Promise<boolean>;
+  close(): void;
+}
+
+/**
+ * How long a connection may be silent, in seconds. Gateways close theirs within 38, so that a request never meets a
+ * connection that this side is just closing.
+ */
+const idleTimeoutSeconds = 120;
+
+/**
+ * Listens for HTTP/1.1, and HTTP/2 without TLS, on one port or Unix socket.
+ *
+ * @throws Error when the address cannot be listened on.
+ */
+export function listen(address: Listen, fetch: (request: Request) => Response | Promise<Response>): Listener {
+  const common = {
+    // Handlers refuse what is too large themselves, with the protocol's own answer.
+    maxRequestBodySize: Number.MAX_SAFE_INTEGER,
+    fetch(request: Request, server: Bun.Server<undefined>) {
+      // An engine may compute for longer than a connection may be silent; the call's deadline bounds it.
+      server.timeout(request, 0);
+      return fetch(request);
+    },
+  };
+  const server =
+    "unix" in address
+      ? Bun.serve({ ...common, unix: address.unix })
+      : Bun.serve({
+          ...common,
+          hostname: address.host,
+          port: address.port,
+          idleTimeout: idleTimeoutSeconds,
+          http2: true,
+        });
+  return {
+    url: "unix" in address ? `unix:${address.unix}` : `http://${address.host}:${server.port}`,
+    async drain(timeoutMs) {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const expired = new Promise<boolean>((resolve) => {
+        timer = setTimeout(() => resolve(false), timeoutMs);
+      });
+      const complete = await Promise.race([server.stop().then(() => true), expired]);
+      clearTimeout(timer);
+      if (!complete) void server.stop(true);
+      return complete;
+    },
+    close: () => void server.stop(true),
+  };
+}

@@ -1,0 +1,73 @@
+import { ServingError } from "../../proto/errors.ts";
+import type { InferRequest, InferStreamRequest } from "../../proto/gen/athena/v1/inference_pb.ts";
+import type { Part } from "../../proto/gen/athena/v1/part_pb.ts";
+import type { EngineInput } from "../engine/engine.ts";
+import { orderInput } from "../scheduler/ordered-input.ts";
+
+/** A session as its first message opens it, with the chunks that follow in order. */
+export interface Session {
+  readonly open: InferRequest;
+  readonly inputs: AsyncIterable<EngineInput>;
+}
+
+/** What the predecessor waited for a missing chunk, and how many it let wait. */
+const ordering = { holeTimeoutMs: 5000, maxWaiting: 500 };
+
+/**
+ * Reads a session's first message and gives the rest as it comes.
+ *
+ * @throws ServingError SCHEMA_VIOLATION when the first message does not open a session.
+ */
+export async function openSession(messages: AsyncIterable<InferStreamRequest>): Promise<Session> {
+  const source = messages[Symbol.asyncIterator]();
+  const first = await source.next();
+  if (first.done === true || first.value.message.case !== "open") {
+    throw new ServingError("SCHEMA_VIOLATION", "the first message of a session must be 'open'");
+  }
+  const open = first.value.message.value;
+  return { open, inputs: inputsFrom(open, source) };
+}
+
+interface Chunk {
+  readonly sequence: number;
+  readonly parts: Part[];
+}
+
+async function* inputsFrom(open: InferRequest, source: AsyncIterator<InferStreamRequest>): AsyncGenerator<EngineInput> {
+  async function* chunks(): AsyncGenerator<Chunk> {
+    if (open.parts.length > 0) yield { sequence: 1, parts: open.parts };
+    for (;;) {
+      const { done, value } = await source.next();
+      if (done === true) return;
+      if (value.message.case !== "input") {
+        throw new ServingError("SCHEMA_VIOLATION", "every message of a session but the first must be 'input'");
+      }
+      yield value.message.value;
+    }
+  }
+  const firstSequence = open.parts.length > 0 ? 1 : 2;
+  // The last chunk is known only when one says so or when the caller closes its side, so each is held until the next.
+  const ended = new Set<string>();
+  const seen = new Set<string>();
+  let held: Part[] | undefined;
+  for await (const { parts } of orderInput(chunks(), firstSequence, ordering)) {
+    if (held !== undefined) yield { parts: held, last: false };
+    held = undefined;
+    if (isLast(parts, seen, ended)) {
+      yield { parts, last: true };
+      return;
+    }
+    if (parts.some((part) => part.attributes.status === undefined)) held = parts;
+    else yield { parts, last: false };
+  }
+  yield { parts: held ?? [], last: true };
+}
+
+/** Input is complete when every input that was seen has said so, with the status 2 or 3. */
+function isLast(parts: readonly Part[], seen: Set<string>, ended: Set<string>): boolean {
+  for (const { name, attributes } of parts) {
+    seen.add(name);
+    if (attributes.status === "2" || attributes.status === "3") ended.add(name);
+  }
+  return seen.size > 0 && ended.size === seen.size;
+}

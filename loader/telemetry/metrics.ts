@@ -1,0 +1,68 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Load } from "../../proto/metadata.ts";
+import type { CallOutcome } from "../service/inference.ts";
+
+/** What a loader counts. */
+export interface LoaderMetrics {
+  /** Counts one call, exactly once, when it has ended. */
+  observe(service: string, outcome: CallOutcome, durationMs: number): void;
+  observeWait(service: string, waitMs: number): void;
+  /** The Prometheus text of everything. */
+  render(): Promise<string>;
+  readonly contentType: string;
+}
+
+/** Tells how busy each service is at the moment of a scrape. */
+export type LoadSource = () => Iterable<{ readonly service: string; readonly load: Load }>;
+
+const durationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+/** Builds a loader's metrics on a registry of their own. */
+export function createMetrics(loadSource: LoadSource): LoaderMetrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const requests = new Counter({
+    name: "athena_loader_requests_total",
+    help: "Calls by service and outcome.",
+    labelNames: ["service", "outcome"],
+    registers: [registry],
+  });
+  const durations = histogram(
+    registry,
+    "athena_loader_request_duration_seconds",
+    "Time from a call's arrival to its answer.",
+  );
+  const waits = histogram(registry, "athena_loader_queue_wait_seconds", "Time that a call waited for a slot.");
+  addLoadGauges(registry, loadSource);
+  return {
+    observe(service, outcome, durationMs) {
+      requests.inc({ service, outcome });
+      durations.observe({ service }, durationMs / 1000);
+    },
+    observeWait: (service, waitMs) => waits.observe({ service }, waitMs / 1000),
+    render: () => registry.metrics(),
+    contentType: registry.contentType,
+  };
+}
+
+function histogram(registry: Registry, name: string, help: string): Histogram<"service"> {
+  return new Histogram({ name, help, labelNames: ["service"], buckets: durationBuckets, registers: [registry] });
+}
+
+function addLoadGauges(registry: Registry, source: LoadSource): void {
+  const add = (name: string, help: string, value: (load: Load) => number): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames: ["service"],
+      registers: [registry],
+      collect() {
+        for (const { service, load } of source()) this.set({ service }, value(load));
+      },
+    });
+  };
+  add("athena_loader_slots_total", "Calls that a service computes at once.", (load) => load.total);
+  add("athena_loader_slots_idle", "Slots that are free.", (load) => load.idle);
+  add("athena_loader_queue_length", "Calls that wait for a slot.", (load) => load.queued);
+  add("athena_loader_queue_wait_estimate_seconds", "How long a new call would wait.", (load) => load.waitMs / 1000);
+}
