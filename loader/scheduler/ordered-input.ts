@@ -37,8 +37,7 @@ export async function* orderInput<Chunk extends Sequenced>(
       } else {
         pending = undefined;
         if (arrived.done === true) break;
-        if (arrived.value.sequence === 0) yield arrived.value;
-        else waiting.add(arrived.value);
+        waiting.add(arrived.value);
       }
       yield* waiting.takeReady();
       if (waiting.size > options.maxWaiting) {
@@ -60,6 +59,7 @@ export async function* orderInput<Chunk extends Sequenced>(
 /** The chunks that came before their turn. */
 class Waiting<Chunk extends Sequenced> {
   readonly #chunks = new Map<number, Chunk>();
+  readonly #inArrivalOrder: Chunk[] = [];
   /** Whose turn it is. */
   next: number;
 
@@ -72,7 +72,13 @@ class Waiting<Chunk extends Sequenced> {
   }
 
   add(chunk: Chunk): void {
-    if (chunk.sequence >= this.next && !this.#chunks.has(chunk.sequence)) this.#chunks.set(chunk.sequence, chunk);
+    if (chunk.sequence === 0) this.#inArrivalOrder.push(chunk);
+    else if (chunk.sequence >= this.next && !this.#chunks.has(chunk.sequence)) this.#chunks.set(chunk.sequence, chunk);
+  }
+
+  assertAtMost(max: number): void {
+    if (this.size <= max) return;
+    throw new ServingError("SCHEMA_VIOLATION", `input: chunk ${this.next} is missing, and ${this.size} wait for it`);
   }
 
   /** Gives up on those that are missing before the first that is there. */
@@ -81,6 +87,7 @@ class Waiting<Chunk extends Sequenced> {
   }
 
   *takeReady(): Generator<Chunk> {
+    yield* this.#inArrivalOrder.splice(0);
     for (let chunk = this.#chunks.get(this.next); chunk !== undefined; chunk = this.#chunks.get(this.next)) {
       this.#chunks.delete(this.next);
       this.next += 1;

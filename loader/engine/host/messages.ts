@@ -1,0 +1,101 @@
+import { isReason, type Reason, ServingError } from "../../../proto/errors.ts";
+import { type InferRequest, Status } from "../../../proto/gen/athena/v1/inference_pb.ts";
+import type { PartDescription } from "../../../proto/gen/athena/v1/part_pb.ts";
+import type { EngineResult } from "../engine.ts";
+import { createByteReader } from "./byte-reader.ts";
+import { type ByteWriter, createByteWriter } from "./byte-writer.ts";
+
+/** The numbers of statuses in frames, which are the unified protocol's. */
+const statusNumbers = { [Status.BEGIN]: 0, [Status.CONTINUE]: 1, [Status.END]: 2, [Status.ONCE]: 3 } as const;
+const statuses = [Status.BEGIN, Status.CONTINUE, Status.END, Status.ONCE] as const;
+
+/** The body of EXEC and CREATE. */
+export function writeRequest(request: InferRequest): ByteWriter {
+  const writer = createByteWriter();
+  writer.text(request.sid);
+  writer.map(request.headers);
+  writer.map(request.parameters);
+  writer.list(request.expects, (expected) => {
+    writer.text(expected.name);
+    writer.u8(expected.type);
+    writer.map(expected.attributes);
+  });
+  writer.list(request.parts, writer.part);
+  writer.list(request.resourceIds, writer.u32);
+  return writer;
+}
+
+/** Reads what {@link writeRequest} wrote. Throws FrameError. */
+export function readRequest(body: Uint8Array): InferRequest {
+  const reader = createByteReader(body);
+  return {
+    $typeName: "athena.v1.InferRequest",
+    service: "",
+    version: "",
+    sid: reader.text(),
+    headers: reader.map(),
+    parameters: reader.map(),
+    expects: reader.list(
+      (): PartDescription => ({
+        $typeName: "athena.v1.PartDescription",
+        name: reader.text(),
+        type: reader.u8(),
+        attributes: reader.map(),
+      }),
+    ),
+    parts: reader.list(reader.part),
+    resourceIds: reader.list(reader.u32),
+  };
+}
+
+/** The body of RESULT. */
+export function writeResult(result: EngineResult): ByteWriter {
+  const writer = createByteWriter();
+  writer.u8(statusNumbers[result.status === Status.UNSPECIFIED ? Status.CONTINUE : result.status]);
+  writer.list(result.parts, writer.part);
+  return writer;
+}
+
+/** Reads what {@link writeResult} wrote. Throws FrameError. */
+export function readResult(body: Uint8Array): EngineResult {
+  const reader = createByteReader(body);
+  const status = statuses[reader.u8()] ?? Status.CONTINUE;
+  return { status, parts: reader.list(reader.part) };
+}
+
+/** The body of FAILED. */
+export function writeFailure(error: ServingError): ByteWriter {
+  const writer = createByteWriter();
+  writer.text(error.reason);
+  writer.i32(error.engineCode ?? 0);
+  writer.text(error.message);
+  return writer;
+}
+
+/** Reads what {@link writeFailure} wrote; a reason that the table does not have is the user's code failing. */
+export function readFailure(body: Uint8Array): ServingError {
+  const reader = createByteReader(body);
+  const text = reader.text();
+  const engineCode = reader.i32();
+  const reason: Reason = isReason(text) ? text : "ENGINE_FAILED";
+  return new ServingError(reason, reader.text(), engineCode === 0 ? {} : { engineCode });
+}
+
+/** The body of INIT. */
+export function writeMap(map: Readonly<Record<string, string>>): ByteWriter {
+  const writer = createByteWriter();
+  writer.map(map);
+  return writer;
+}
+
+/** The body of HELLO, PROGRESS and READY. */
+export function writeText(text: string): ByteWriter {
+  const writer = createByteWriter();
+  writer.text(text);
+  return writer;
+}
+
+/** Reads the body of HELLO, PROGRESS and READY. Throws FrameError. */
+export function readText(body: Uint8Array): string {
+  return createByteReader(body).text();
+}

@@ -1,0 +1,138 @@
+import { ServingError } from "../../../proto/errors.ts";
+import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
+import type { EngineHealth, EngineResult } from "../engine.ts";
+import { createRestartPolicy } from "./restart-policy.ts";
+import { startWorkerProcess, type WorkerOptions, type WorkerProcess } from "./worker-process.ts";
+
+/** What {@link createSupervisor} is told beside how a worker is started. */
+export interface SupervisorOptions extends Omit<WorkerOptions, "onExit"> {
+  /** How many processes are kept alive. */
+  readonly workers: number;
+  /** How long a worker may go on with a call that nobody waits for before it is killed. */
+  readonly cancelGraceMs: number;
+  readonly onHealth: (health: EngineHealth) => void;
+  /** Numbers in [0, 1). */
+  readonly random: () => number;
+}
+
+/** Keeps worker processes alive and gives them calls. */
+export interface Supervisor {
+  /** Starts every worker; resolves when all are ready. Throws ServingError when one fails. */
+  start(signal: AbortSignal): Promise<void>;
+  /** Runs one call on the least busy worker that is ready. Throws ServingError. */
+  infer(request: InferRequest, signal: AbortSignal): Promise<EngineResult>;
+  /** Stops every worker. Never rejects. */
+  stop(): Promise<void>;
+}
+
+/** Builds a supervisor; nothing is started yet. */
+export function createSupervisor(options: SupervisorOptions): Supervisor {
+  const { service, logger, now, onHealth } = options;
+  const nextRestart = createRestartPolicy(now, options.random);
+  const stopping = new AbortController();
+  const workers = createWorkerSet(options, stopping.signal, onCrash);
+
+  function onCrash(): void {
+    const { crashes, isLoop, delayMs } = nextRestart();
+    if (workers.ready.size === 0) {
+      const reason = isLoop ? `its engine ended ${crashes} times within a minute` : "its engine is restarting";
+      onHealth({ ready: false, reason });
+    }
+    logger.error({ crashes, restartInMs: Math.round(delayMs) }, "a worker ended");
+    const timer = setTimeout(() => void restart(), delayMs);
+    stopping.signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+  }
+
+  async function restart(): Promise<void> {
+    try {
+      await workers.startOne();
+      onHealth({ ready: true });
+    } catch (error) {
+      if (stopping.signal.aborted) return;
+      logger.error({ err: error }, "a worker could not be restarted");
+      onCrash();
+    }
+  }
+
+  return {
+    async start(signal) {
+      const timer = setInterval(() => killStuck(workers.ready, options), Math.max(10, options.cancelGraceMs / 4));
+      stopping.signal.addEventListener("abort", () => clearInterval(timer), { once: true });
+      const onAbort = (): void => stopping.abort(signal.reason);
+      signal.addEventListener("abort", onAbort, { once: true });
+      try {
+        await Promise.all(Array.from({ length: options.workers }, workers.startOne));
+        onHealth({ ready: true });
+      } catch (error) {
+        stopping.abort(error);
+        await workers.stop();
+        throw error;
+      } finally {
+        signal.removeEventListener("abort", onAbort);
+      }
+    },
+    async infer(request, signal) {
+      let best: WorkerProcess | undefined;
+      for (const worker of workers.ready) if (best === undefined || worker.calls < best.calls) best = worker;
+      if (best !== undefined) return best.exec(request, signal);
+      throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' is restarting`);
+    },
+    async stop() {
+      stopping.abort(new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' was stopped`));
+      await workers.stop();
+    },
+  };
+}
+
+interface WorkerSet {
+  readonly ready: ReadonlySet<WorkerProcess>;
+  /** Starts one more worker; resolves when it is ready. */
+  startOne(): Promise<void>;
+  /** Resolves when every process that was ever started is gone. */
+  stop(): Promise<void>;
+}
+
+function createWorkerSet(options: SupervisorOptions, stopping: AbortSignal, onCrash: () => void): WorkerSet {
+  const ready = new Set<WorkerProcess>();
+  const processes = new Set<Promise<void>>();
+  return {
+    ready,
+    async startOne() {
+      const { promise: gone, resolve: setGone } = Promise.withResolvers<void>();
+      processes.add(gone);
+      const end = (): void => {
+        processes.delete(gone);
+        setGone();
+      };
+      // Undefined until it is ready: one that ends before that is the start's failure, not a crash.
+      let worker: WorkerProcess | undefined;
+      const onExit = (): void => {
+        end();
+        if (worker === undefined) return;
+        ready.delete(worker);
+        if (!stopping.aborted) onCrash();
+      };
+      try {
+        worker = await startWorkerProcess({ ...options, onExit }, stopping);
+        ready.add(worker);
+      } catch (error) {
+        end();
+        throw error;
+      }
+    },
+    async stop() {
+      await Promise.all([...ready].map((worker) => worker.stop()));
+      await Promise.all(processes);
+    },
+  };
+}
+
+/** Ends workers that are stuck in calls which nobody waits for. */
+function killStuck(ready: ReadonlySet<WorkerProcess>, { now, cancelGraceMs, logger }: SupervisorOptions): void {
+  for (const worker of ready) {
+    const cancelledAt = worker.oldestCancelledAt();
+    if (cancelledAt === undefined || now() - cancelledAt < cancelGraceMs) continue;
+    logger.error({ pid: worker.pid }, "a worker is killed: it does not end a cancelled call");
+    worker.kill();
+  }
+}

@@ -1,0 +1,271 @@
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Socket, Subprocess } from "bun";
+import type { Logger } from "../../../config/logger.ts";
+import { ServingError } from "../../../proto/errors.ts";
+import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
+import type { EngineResult } from "../engine.ts";
+import { createFrameParser, encodeFrame, type Frame, frameKind } from "./frames.ts";
+import { readFailure, readResult, readText, writeMap, writeRequest } from "./messages.ts";
+import { logOutput } from "./output-log.ts";
+import { createSocketWriter, type SocketWriter } from "./socket-writer.ts";
+
+/** How a worker process is started. */
+export interface WorkerOptions {
+  /** The service's id, for messages. */
+  readonly service: string;
+  readonly command: readonly string[];
+  readonly cwd?: string;
+  /** The process's whole environment, beside the two variables that lead it to its socket. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Sent in INIT. */
+  readonly config: Readonly<Record<string, string>>;
+  readonly startTimeoutMs: number;
+  /** How long a worker that is asked to stop may take before it is killed. */
+  readonly stopGraceMs: number;
+  readonly maxFrameBytes: number;
+  readonly logger: Logger;
+  readonly now: () => number;
+  readonly onProgress: (progress: string) => void;
+  /** Told once, when the process has ended, however it did. */
+  readonly onExit: (error: ServingError) => void;
+}
+
+/** One worker process that is ready for calls. */
+export interface WorkerProcess {
+  readonly pid: number;
+  /** Calls that it has not answered. */
+  readonly calls: number;
+  /** Runs one once-call. When the signal aborts, the worker is told, the caller is not kept waiting. */
+  exec(request: InferRequest, signal: AbortSignal): Promise<EngineResult>;
+  /** Calls that were cancelled and that the worker has not finished yet, by the time of their cancelling. */
+  oldestCancelledAt(): number | undefined;
+  /** Asks it to stop, then kills it. Resolves when it is gone. */
+  stop(): Promise<void>;
+  /** Kills it at once. */
+  kill(): void;
+}
+
+interface PendingCall {
+  readonly resolve: (result: EngineResult) => void;
+  readonly reject: (error: ServingError) => void;
+  cancelledAt: number | undefined;
+}
+
+/**
+ * Starts a worker process and waits until it is ready. It is led to a Unix socket in a private folder, and must say a
+ * secret first, so that nothing else poses as the worker.
+ *
+ * @throws ServingError SERVICE_NOT_READY with the worker's own words when it fails to start, or not in time.
+ */
+export async function startWorkerProcess(options: WorkerOptions, signal: AbortSignal): Promise<WorkerProcess> {
+  const { service, logger, now } = options;
+  const folder = await mkdtemp(join(tmpdir(), "athena-engine-"));
+  await chmod(folder, 0o700);
+  const calls = new Map<number, PendingCall>();
+  const ready = Promise.withResolvers<void>();
+  // A rejection that comes while nobody waits yet is not lost: it is awaited below.
+  ready.promise.catch(() => {});
+  const channel = listenForWorker(join(folder, "socket"), options, {
+    ready,
+    onCallFrame: (frame) => settle(calls, frame),
+    // Without its connection it is of no use, and its calls would wait for ever.
+    onLost: () => child.kill("SIGKILL"),
+  });
+  let child: Subprocess<"ignore", "pipe", "pipe">;
+  try {
+    child = Bun.spawn([...options.command], {
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+      env: { ...options.env, ATHENA_ENGINE_SOCKET: join(folder, "socket"), ATHENA_ENGINE_TOKEN: channel.token },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+  } catch (cause) {
+    channel.close();
+    await rm(folder, { recursive: true, force: true });
+    throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' cannot be started`, { cause });
+  }
+  void logOutput(child.stdout, logger, "info", now);
+  void logOutput(child.stderr, logger, "warn", now);
+  const exited = child.exited.then(async () => {
+    const how = child.signalCode === null ? `exit code ${child.exitCode}` : `signal ${child.signalCode}`;
+    const error = new ServingError("ENGINE_CRASHED", `the engine of service '${service}' ended (${how})`);
+    ready.reject(
+      new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' ended before it was ready (${how})`),
+    );
+    for (const call of calls.values()) call.reject(error);
+    calls.clear();
+    channel.close();
+    await rm(folder, { recursive: true, force: true });
+    options.onExit(error);
+  });
+  await untilReady(ready.promise, child, exited, options, signal);
+
+  let lastCallId = 0;
+  return {
+    pid: child.pid,
+    get calls() {
+      return calls.size;
+    },
+    exec(request, callSignal) {
+      const callId = (lastCallId % 0xffff_ffff) + 1;
+      lastCallId = callId;
+      return runCall(calls, channel, callId, request, callSignal, now);
+    },
+    oldestCancelledAt() {
+      for (const call of calls.values()) if (call.cancelledAt !== undefined) return call.cancelledAt;
+      return undefined;
+    },
+    async stop() {
+      channel.send(encodeFrame(frameKind.stop, 0));
+      const timers = [
+        setTimeout(() => child.kill("SIGTERM"), options.stopGraceMs / 2),
+        setTimeout(() => child.kill("SIGKILL"), options.stopGraceMs),
+      ];
+      await exited;
+      for (const timer of timers) clearTimeout(timer);
+    },
+    kill: () => child.kill("SIGKILL"),
+  };
+}
+
+async function untilReady(
+  ready: Promise<void>,
+  child: Subprocess,
+  exited: Promise<void>,
+  { service, startTimeoutMs }: WorkerOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const message = `the engine of service '${service}' was not ready within ${startTimeoutMs} ms`;
+    late.reject(new ServingError("SERVICE_NOT_READY", message));
+  }, startTimeoutMs);
+  const onAbort = (): void => late.reject(ServingError.from(signal.reason));
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    await Promise.race([ready, late.promise]);
+  } catch (error) {
+    child.kill("SIGKILL");
+    await exited;
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function runCall(
+  calls: Map<number, PendingCall>,
+  channel: Channel,
+  callId: number,
+  request: InferRequest,
+  signal: AbortSignal,
+  now: () => number,
+): Promise<EngineResult> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      call.cancelledAt = now();
+      channel.send(encodeFrame(frameKind.cancel, callId));
+      reject(ServingError.from(signal.reason));
+    };
+    const end = (): void => signal.removeEventListener("abort", onAbort);
+    const call: PendingCall = {
+      cancelledAt: undefined,
+      resolve(result) {
+        end();
+        resolve(result);
+      },
+      reject(error) {
+        end();
+        reject(error);
+      },
+    };
+    if (signal.aborted) {
+      reject(ServingError.from(signal.reason));
+      return;
+    }
+    signal.addEventListener("abort", onAbort, { once: true });
+    calls.set(callId, call);
+    channel.send(encodeFrame(frameKind.exec, callId, writeRequest(request)));
+  });
+}
+
+/** Ends the call that a frame belongs to; frames of calls that are gone are late answers to cancelled ones. */
+function settle(calls: Map<number, PendingCall>, frame: Frame): void {
+  const call = calls.get(frame.callId);
+  if (call === undefined) return;
+  calls.delete(frame.callId);
+  if (frame.kind === frameKind.result) call.resolve(readResult(frame.body));
+  else if (frame.kind === frameKind.failed) call.reject(readFailure(frame.body));
+  else call.reject(new ServingError("ENGINE_FAILED", "the engine ended the call without a result"));
+}
+
+interface Channel {
+  readonly token: string;
+  send(pieces: readonly Uint8Array[]): void;
+  close(): void;
+}
+
+interface ChannelEvents {
+  readonly ready: PromiseWithResolvers<void>;
+  onCallFrame(frame: Frame): void;
+  /** The worker's connection is gone. */
+  onLost(): void;
+}
+
+/** Waits on the socket for the worker, greets it, and passes on the frames of its calls. */
+function listenForWorker(path: string, options: WorkerOptions, events: ChannelEvents): Channel {
+  const { ready } = events;
+  const token = Buffer.from(crypto.getRandomValues(new Uint8Array(24))).toString("hex");
+  let worker: { socket: Socket<undefined>; writer: SocketWriter } | undefined;
+  const parser = createFrameParser(options.maxFrameBytes);
+
+  const greet = (socket: Socket<undefined>, frame: Frame): void => {
+    if (frame.kind !== frameKind.hello || readText(frame.body) !== token) throw new Error("a stranger on the socket");
+    worker = { socket, writer: createSocketWriter(socket) };
+    worker.writer.send(encodeFrame(frameKind.init, 0, writeMap(options.config)));
+  };
+  const onFrame = (socket: Socket<undefined>, frame: Frame): void => {
+    if (worker === undefined) greet(socket, frame);
+    else if (frame.callId !== 0) events.onCallFrame(frame);
+    else if (frame.kind === frameKind.progress) options.onProgress(readText(frame.body));
+    else if (frame.kind === frameKind.ready) ready.resolve();
+    else if (frame.kind === frameKind.failed) {
+      ready.reject(new ServingError("SERVICE_NOT_READY", readFailure(frame.body).message));
+    }
+  };
+
+  const server = Bun.listen<undefined>({
+    unix: path,
+    socket: {
+      data(socket, chunk) {
+        if (worker !== undefined && worker.socket !== socket) return void socket.end();
+        try {
+          for (const frame of parser.push(chunk)) onFrame(socket, frame);
+        } catch (error) {
+          options.logger.error({ err: error }, "the worker broke the protocol");
+          socket.terminate();
+        }
+      },
+      drain: (socket) => {
+        if (worker?.socket === socket) worker.writer.onDrain();
+      },
+      close(socket) {
+        if (worker?.socket === socket) events.onLost();
+      },
+      error() {},
+    },
+  });
+  return {
+    token,
+    send: (pieces) => worker?.writer.send(pieces),
+    close() {
+      worker?.socket.terminate();
+      server.stop(true);
+    },
+  };
+}
