@@ -40,12 +40,7 @@ export async function* orderInput<Chunk extends Sequenced>(
         waiting.add(arrived.value);
       }
       yield* waiting.takeReady();
-      if (waiting.size > options.maxWaiting) {
-        throw new ServingError(
-          "SCHEMA_VIOLATION",
-          `input: chunk ${waiting.next} is missing, ${waiting.size} wait for it`,
-        );
-      }
+      waiting.assertAtMost(options.maxWaiting);
     }
     while (waiting.size > 0) {
       waiting.skipHole();

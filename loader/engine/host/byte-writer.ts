@@ -7,10 +7,6 @@ export interface ByteWriter {
   i32(value: number): void;
   text(value: string): void;
   bytes(value: Uint8Array): void;
-  map(value: Readonly<Record<string, string>>): void;
-  /** A count, then each item. */
-  list<Item>(items: readonly Item[], write: (item: Item) => void): void;
-  part(value: Part): void;
   /** The written bytes, in pieces that are sent one after the other: large payloads are pieces of their own, not copied. */
   finish(): Uint8Array[];
 }
@@ -75,28 +71,34 @@ export function createByteWriter(): ByteWriter {
         buffer.set(value, at);
       }
     },
-    map(value) {
-      const keys = Object.keys(value);
-      writer.u32(keys.length);
-      for (const key of keys) {
-        writer.text(key);
-        writer.text(value[key] ?? "");
-      }
-    },
-    list(items, write) {
-      writer.u32(items.length);
-      for (const item of items) write(item);
-    },
-    part(value) {
-      writer.text(value.name);
-      writer.u8(value.type);
-      writer.map(value.attributes);
-      writer.bytes(value.data);
-    },
     finish() {
       cut();
       return pieces;
     },
   };
   return writer;
+}
+
+/** A count, then each key and value. */
+export function writeMap(writer: ByteWriter, map: Readonly<Record<string, string>>): void {
+  const keys = Object.keys(map);
+  writer.u32(keys.length);
+  for (const key of keys) {
+    writer.text(key);
+    writer.text(map[key] ?? "");
+  }
+}
+
+/** A count, then each item. */
+export function writeList<Item>(writer: ByteWriter, items: readonly Item[], write: (item: Item) => void): void {
+  writer.u32(items.length);
+  for (const item of items) write(item);
+}
+
+/** A part with its data. */
+export function writePart(writer: ByteWriter, part: Part): void {
+  writer.text(part.name);
+  writer.u8(part.type);
+  writeMap(writer, part.attributes);
+  writer.bytes(part.data);
 }

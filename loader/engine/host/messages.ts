@@ -3,7 +3,7 @@ import { type InferRequest, Status } from "../../../proto/gen/athena/v1/inferenc
 import type { PartDescription } from "../../../proto/gen/athena/v1/part_pb.ts";
 import type { EngineResult } from "../engine.ts";
 import { createByteReader } from "./byte-reader.ts";
-import { type ByteWriter, createByteWriter } from "./byte-writer.ts";
+import { type ByteWriter, createByteWriter, writeList, writeMap, writePart } from "./byte-writer.ts";
 
 /** The numbers of statuses in frames, which are the unified protocol's. */
 const statusNumbers = { [Status.BEGIN]: 0, [Status.CONTINUE]: 1, [Status.END]: 2, [Status.ONCE]: 3 } as const;
@@ -13,15 +13,15 @@ const statuses = [Status.BEGIN, Status.CONTINUE, Status.END, Status.ONCE] as con
 export function writeRequest(request: InferRequest): ByteWriter {
   const writer = createByteWriter();
   writer.text(request.sid);
-  writer.map(request.headers);
-  writer.map(request.parameters);
-  writer.list(request.expects, (expected) => {
+  writeMap(writer, request.headers);
+  writeMap(writer, request.parameters);
+  writeList(writer, request.expects, (expected) => {
     writer.text(expected.name);
     writer.u8(expected.type);
-    writer.map(expected.attributes);
+    writeMap(writer, expected.attributes);
   });
-  writer.list(request.parts, writer.part);
-  writer.list(request.resourceIds, writer.u32);
+  writeList(writer, request.parts, (part) => writePart(writer, part));
+  writeList(writer, request.resourceIds, writer.u32);
   return writer;
 }
 
@@ -52,7 +52,7 @@ export function readRequest(body: Uint8Array): InferRequest {
 export function writeResult(result: EngineResult): ByteWriter {
   const writer = createByteWriter();
   writer.u8(statusNumbers[result.status === Status.UNSPECIFIED ? Status.CONTINUE : result.status]);
-  writer.list(result.parts, writer.part);
+  writeList(writer, result.parts, (part) => writePart(writer, part));
   return writer;
 }
 
@@ -82,9 +82,9 @@ export function readFailure(body: Uint8Array): ServingError {
 }
 
 /** The body of INIT. */
-export function writeMap(map: Readonly<Record<string, string>>): ByteWriter {
+export function writeConfig(config: Readonly<Record<string, string>>): ByteWriter {
   const writer = createByteWriter();
-  writer.map(map);
+  writeMap(writer, config);
   return writer;
 }
 

@@ -5,7 +5,7 @@ import { createRestartPolicy } from "./restart-policy.ts";
 import { startWorkerProcess, type WorkerOptions, type WorkerProcess } from "./worker-process.ts";
 
 /** What {@link createSupervisor} is told beside how a worker is started. */
-export interface SupervisorOptions extends Omit<WorkerOptions, "onExit"> {
+export interface SupervisorOptions extends WorkerOptions {
   /** How many processes are kept alive. */
   readonly workers: number;
   /** How long a worker may go on with a call that nobody waits for before it is killed. */
@@ -94,35 +94,27 @@ interface WorkerSet {
 
 function createWorkerSet(options: SupervisorOptions, stopping: AbortSignal, onCrash: () => void): WorkerSet {
   const ready = new Set<WorkerProcess>();
-  const processes = new Set<Promise<void>>();
+  // What stop() waits for: starts under way and processes that live.
+  const pending = new Set<Promise<unknown>>();
+  const track = <Result>(promise: Promise<Result>): Promise<Result> => {
+    const settled: Promise<unknown> = promise.catch(() => {}).then(() => pending.delete(settled));
+    pending.add(settled);
+    return promise;
+  };
   return {
     ready,
     async startOne() {
-      const { promise: gone, resolve: setGone } = Promise.withResolvers<void>();
-      processes.add(gone);
-      const end = (): void => {
-        processes.delete(gone);
-        setGone();
-      };
-      // Undefined until it is ready: one that ends before that is the start's failure, not a crash.
-      let worker: WorkerProcess | undefined;
-      const onExit = (): void => {
-        end();
-        if (worker === undefined) return;
+      const worker = await track(startWorkerProcess(options, stopping));
+      ready.add(worker);
+      void track(worker.gone);
+      void worker.ended.then(() => {
         ready.delete(worker);
         if (!stopping.aborted) onCrash();
-      };
-      try {
-        worker = await startWorkerProcess({ ...options, onExit }, stopping);
-        ready.add(worker);
-      } catch (error) {
-        end();
-        throw error;
-      }
+      });
     },
     async stop() {
       await Promise.all([...ready].map((worker) => worker.stop()));
-      await Promise.all(processes);
+      await Promise.all(pending);
     },
   };
 }

@@ -7,7 +7,7 @@ import { ServingError } from "../../../proto/errors.ts";
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import type { EngineResult } from "../engine.ts";
 import { createFrameParser, encodeFrame, type Frame, frameKind } from "./frames.ts";
-import { readFailure, readResult, readText, writeMap, writeRequest } from "./messages.ts";
+import { readFailure, readResult, readText, writeConfig, writeRequest } from "./messages.ts";
 import { logOutput } from "./output-log.ts";
 import { createSocketWriter, type SocketWriter } from "./socket-writer.ts";
 
@@ -28,13 +28,15 @@ export interface WorkerOptions {
   readonly logger: Logger;
   readonly now: () => number;
   readonly onProgress: (progress: string) => void;
-  /** Told once, when the process has ended, however it did. */
-  readonly onExit: (error: ServingError) => void;
 }
 
 /** One worker process that is ready for calls. */
 export interface WorkerProcess {
   readonly pid: number;
+  /** Resolves when the process has ended, however it did, before its calls fail. */
+  readonly ended: Promise<void>;
+  /** Resolves when nothing of it is left. */
+  readonly gone: Promise<void>;
   /** Calls that it has not answered. */
   readonly calls: number;
   /** Runs one once-call. When the signal aborts, the worker is told, the caller is not kept waiting. */
@@ -75,13 +77,7 @@ export async function startWorkerProcess(options: WorkerOptions, signal: AbortSi
   });
   let child: Subprocess<"ignore", "pipe", "pipe">;
   try {
-    child = Bun.spawn([...options.command], {
-      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-      env: { ...options.env, ATHENA_ENGINE_SOCKET: join(folder, "socket"), ATHENA_ENGINE_TOKEN: channel.token },
-      stdin: "ignore",
-      stdout: "pipe",
-      stderr: "pipe",
-    });
+    child = spawnWorker(options, folder, channel.token);
   } catch (cause) {
     channel.close();
     await rm(folder, { recursive: true, force: true });
@@ -89,7 +85,11 @@ export async function startWorkerProcess(options: WorkerOptions, signal: AbortSi
   }
   void logOutput(child.stdout, logger, "info", now);
   void logOutput(child.stderr, logger, "warn", now);
-  const exited = child.exited.then(async () => {
+  const ended = Promise.withResolvers<void>();
+  let hasEnded = false;
+  const gone = child.exited.then(async () => {
+    hasEnded = true;
+    ended.resolve();
     const how = child.signalCode === null ? `exit code ${child.exitCode}` : `signal ${child.signalCode}`;
     const error = new ServingError("ENGINE_CRASHED", `the engine of service '${service}' ended (${how})`);
     ready.reject(
@@ -99,17 +99,19 @@ export async function startWorkerProcess(options: WorkerOptions, signal: AbortSi
     calls.clear();
     channel.close();
     await rm(folder, { recursive: true, force: true });
-    options.onExit(error);
   });
-  await untilReady(ready.promise, child, exited, options, signal);
+  await untilReady(ready.promise, child, gone, options, signal);
 
   let lastCallId = 0;
   return {
     pid: child.pid,
+    ended: ended.promise,
+    gone,
     get calls() {
       return calls.size;
     },
-    exec(request, callSignal) {
+    async exec(request, callSignal) {
+      if (hasEnded) throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' has ended`);
       const callId = (lastCallId % 0xffff_ffff) + 1;
       lastCallId = callId;
       return runCall(calls, channel, callId, request, callSignal, now);
@@ -124,17 +126,27 @@ export async function startWorkerProcess(options: WorkerOptions, signal: AbortSi
         setTimeout(() => child.kill("SIGTERM"), options.stopGraceMs / 2),
         setTimeout(() => child.kill("SIGKILL"), options.stopGraceMs),
       ];
-      await exited;
+      await gone;
       for (const timer of timers) clearTimeout(timer);
     },
     kill: () => child.kill("SIGKILL"),
   };
 }
 
+function spawnWorker({ command, cwd, env }: WorkerOptions, folder: string, token: string) {
+  return Bun.spawn([...command], {
+    ...(cwd === undefined ? {} : { cwd }),
+    env: { ...env, ATHENA_ENGINE_SOCKET: join(folder, "socket"), ATHENA_ENGINE_TOKEN: token },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+  });
+}
+
 async function untilReady(
   ready: Promise<void>,
   child: Subprocess,
-  exited: Promise<void>,
+  gone: Promise<void>,
   { service, startTimeoutMs }: WorkerOptions,
   signal: AbortSignal,
 ): Promise<void> {
@@ -150,7 +162,7 @@ async function untilReady(
     await Promise.race([ready, late.promise]);
   } catch (error) {
     child.kill("SIGKILL");
-    await exited;
+    await gone;
     throw error;
   } finally {
     clearTimeout(timer);
@@ -227,7 +239,7 @@ function listenForWorker(path: string, options: WorkerOptions, events: ChannelEv
   const greet = (socket: Socket<undefined>, frame: Frame): void => {
     if (frame.kind !== frameKind.hello || readText(frame.body) !== token) throw new Error("a stranger on the socket");
     worker = { socket, writer: createSocketWriter(socket) };
-    worker.writer.send(encodeFrame(frameKind.init, 0, writeMap(options.config)));
+    worker.writer.send(encodeFrame(frameKind.init, 0, writeConfig(options.config)));
   };
   const onFrame = (socket: Socket<undefined>, frame: Frame): void => {
     if (worker === undefined) greet(socket, frame);
