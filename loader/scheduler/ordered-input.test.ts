@@ -43,6 +43,6 @@ describe("orderInput()", () => {
   });
 
   test("refuses input when too many chunks wait for a missing one", async () => {
-    await expect(ordered([2, 3, 4, 5], 1, 3)).rejects.toThrow("chunk 1 is missing, 4 wait for it");
+    await expect(ordered([2, 3, 4, 5], 1, 3)).rejects.toThrow("chunk 1 is missing, and 4 wait for it");
   });
 });
