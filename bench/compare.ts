@@ -57,7 +57,13 @@ async function main(): Promise<void> {
   const loaderUrl = addressOf(loader, "public");
   const gateway = await startServiceProcess({
     main: "gateway/main.ts",
-    config: JSON.stringify({ listen: local, admin: local, services: [{ id: "echo", endpoints: [loaderUrl] }] }),
+    // nginx writes no access log either.
+    config: JSON.stringify({
+      listen: local,
+      admin: local,
+      accessLog: false,
+      services: [{ id: "echo", endpoints: [loaderUrl] }],
+    }),
   });
   stack.defer(async () => void (await gateway.stop(5000)));
   await waitUntilReady(gateway, ["echo"]);

@@ -60,6 +60,8 @@ export const gatewayConfigSchema = z
         timeoutMs: z.int().min(10).max(60_000).default(1000),
       })
       .prefault({}),
+    /** One line on standard output for each request. */
+    accessLog: z.boolean().default(true),
     drainTimeoutMs: z.int().min(0).max(3_600_000).default(30_000),
     /** Two letters that name the site, inside every request id. */
     location: z

@@ -40,7 +40,7 @@ export async function startGateway(config: GatewayConfig, logger: Logger): Promi
   const metrics = createMetrics(() =>
     services.map(({ pool }) => ({ service: pool.service, endpoints: pool.endpoints() })),
   );
-  const accessLog = createAccessLog();
+  const accessLog = config.accessLog ? createAccessLog() : undefined;
   let draining = false;
   const adapter = createHttpAdapter({
     pipeline: createGatewayPipeline(config, services, now),
@@ -49,7 +49,7 @@ export async function startGateway(config: GatewayConfig, logger: Logger): Promi
     now,
     observe(exchange) {
       metrics.observe(exchange.service, exchange.outcome, exchange.durationMs / 1000);
-      accessLog.write(exchange);
+      accessLog?.write(exchange);
     },
   });
   const admin = createAdmin({
@@ -68,7 +68,7 @@ export async function startGateway(config: GatewayConfig, logger: Logger): Promi
       draining = true;
       const complete = await publicListener.drain(config.drainTimeoutMs);
       for (const service of services) service[Symbol.dispose]();
-      accessLog.flush();
+      accessLog?.flush();
       adminListener.close();
       return complete;
     },

@@ -49,7 +49,10 @@ export interface Outcome {
 }
 
 /** Carries one once-request of the unified protocol down the line and its answer back up. Never rejects. */
-export type Pipeline = (call: Call, readBody: () => Promise<string>) => Promise<Outcome>;
+export type Pipeline = (call: Call, readBody: BodyReader) => Promise<Outcome>;
+
+/** Reads a request's body, once it is known which service it is for; `timeoutMs` is the time that its answer may take. */
+export type BodyReader = (timeoutMs: number) => Promise<string>;
 
 /** The request ids of requests that reach no service begin with these letters, as the predecessor's do. */
 const defaultSidPrefix = "ase";
@@ -65,7 +68,7 @@ export function createPipeline(stages: Stages): Pipeline {
       service = target.id;
       const compiled = target.compiled();
       sid = stages.newSid(compiled?.sidPrefix ?? defaultSidPrefix);
-      const envelope = stages.decode(await readBody());
+      const envelope = stages.decode(await readBody(target.timeoutMs));
       if (compiled === undefined) {
         throw new ServingError(
           "SERVICE_NOT_READY",

@@ -11,6 +11,8 @@ export interface HttpBindings {
   readonly clientAddress: string;
   /** Lets the connection be silent until the answer, however long that takes: the request's deadline bounds it. */
   holdOpen(): void;
+  /** How long it may be silent otherwise, in milliseconds. */
+  readonly idleTimeoutMs: number;
 }
 
 /** A request that was answered: what the access log and the metrics are told, once. */
@@ -41,9 +43,9 @@ export function createHttpAdapter(options: HttpAdapterOptions): Hono<{ Bindings:
   app.all("*", async (context) => {
     const started = options.now();
     const call = callFromContext(context);
-    const outcome = await options.pipeline(call, async () => {
+    const outcome = await options.pipeline(call, async (timeoutMs) => {
       const body = await readEnvelope(context.req.raw, options.maxBodyBytes);
-      context.env.holdOpen();
+      if (timeoutMs >= context.env.idleTimeoutMs) context.env.holdOpen();
       return body;
     });
     const response = responseFromOutcome(outcome, options.isDraining());

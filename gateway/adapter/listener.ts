@@ -13,8 +13,8 @@ export interface Listener {
 /** Answers one request. */
 export type FetchHandler = (request: Request, bindings: HttpBindings) => Response | Promise<Response>;
 
-/** How long a connection may be silent between requests or in the middle of one, in seconds. */
-const idleTimeoutSeconds = 60;
+/** How long a connection may be silent, in seconds: the most that Bun takes, since many answers take a minute. */
+const idleTimeoutSeconds = 255;
 
 /**
  * Listens for HTTP/1.1, and HTTP/2 without TLS, on one port.
@@ -33,6 +33,7 @@ export function listen(address: TcpListen, fetch: FetchHandler): Listener {
       return fetch(request, {
         clientAddress: server.requestIP(request)?.address ?? "",
         holdOpen: () => server.timeout(request, 0),
+        idleTimeoutMs: idleTimeoutSeconds * 1000,
       });
     },
   });

@@ -27,6 +27,9 @@ export type UnaryCaller = <Input extends DescMessage, Output extends DescMessage
   options: CallOptions,
 ) => Promise<MessageShape<Output>>;
 
+/** How long Bun's fetch lets a call be silent. */
+const bunTimeoutMs = 290_000;
+
 /** An error's body is short text; more than this is not one of a loader's. */
 const maxErrorBytes = 65_536;
 
@@ -45,7 +48,9 @@ export function createUnaryCaller(fetch: Fetch, maxResponseBytes: number): Unary
     const response = await fetch(urlOf(endpoint, path), requestInit(endpoint, body, init));
     endpoint.load = parseLoad(response.headers.get(loadHeader)) ?? endpoint.load;
     const type = response.headers.get("content-type") ?? "";
-    const isAnswer = response.status === 200 && type === "application/proto";
+    // None was asked for, and a small answer may unpack to a large one.
+    const isPlain = !response.headers.has("content-encoding");
+    const isAnswer = response.status === 200 && type === "application/proto" && isPlain;
     const bytes = await readBody(response, isAnswer ? maxResponseBytes : maxErrorBytes);
     if (isAnswer) return bytes;
     const error = type.startsWith("application/json") ? errorFromConnect(bytes, response.headers, service) : undefined;
@@ -91,13 +96,10 @@ function requestInit(
     },
     body,
     signal,
-    // An address of the configuration is called, and no other: a redirect or a proxy of the environment is not.
+    // An address of the configuration is called, and no other that it might name.
     redirect: "manual",
-    proxy: false,
-    // A small answer may unpack to a large one.
-    decompress: false,
-    // The call has its own deadline; Bun's would end long ones after five silent minutes.
-    timeout: false,
+    // The call has its own deadline; Bun's would end it after five silent minutes. Every option costs, so not always.
+    ...(timeoutMs > bunTimeoutMs ? { timeout: false } : {}),
     ...(isUnix(endpoint) ? { unix: endpoint.url.slice("unix:".length) } : {}),
   };
 }
