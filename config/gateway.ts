@@ -3,7 +3,7 @@ import { tcpListenSchema } from "./listen.ts";
 
 const endpointUrl = z
   .string()
-  .regex(/^(https?:\/\/[^\s/]+|unix:\/.+)\/?$/, "expected http://host:port, https://host:port or unix:/path")
+  .regex(/^(http:\/\/[^\s/]+|unix:\/.+)\/?$/, "expected http://host:port or unix:/path")
   .transform((url) => url.replace(/\/$/, ""));
 
 const endpointSchema = z.union(

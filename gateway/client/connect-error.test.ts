@@ -12,7 +12,11 @@ function detailOf(reason: string, engineCode = 0, padded = false): object {
 }
 
 function read(body: unknown, headers: Record<string, string> = {}): ServingError | undefined {
-  return errorFromConnect(new TextEncoder().encode(JSON.stringify(body)), new Headers(headers), "echo");
+  return errorFromConnect(
+    new TextEncoder().encode(JSON.stringify(body)),
+    (name) => new Headers(headers).get(name) ?? undefined,
+    "echo",
+  );
 }
 
 describe("a Connect error", () => {
@@ -69,7 +73,7 @@ describe("a Connect error", () => {
 
   test("is told from every other body", () => {
     for (const body of [null, [], "text", 3, {}, { code: 3 }, { message: "m" }]) expect(read(body)).toBeUndefined();
-    expect(errorFromConnect(new TextEncoder().encode("<html>"), new Headers(), "echo")).toBeUndefined();
+    expect(errorFromConnect(new TextEncoder().encode("<html>"), () => undefined, "echo")).toBeUndefined();
   });
 
   test("is read without a throw whatever its parts are", () => {

@@ -21,12 +21,15 @@ const reasonByCode: ReadonlyMap<string, Reason> = new Map([
 /** Reasons that only this process can observe; from a loader they speak of something behind it. */
 const observedHere: ReadonlySet<Reason> = new Set(["ENDPOINT_UNREACHABLE", "ENDPOINT_LOST", "NO_ENDPOINT"]);
 
+/** Gives a header's value; the name in lower case. */
+export type HeaderReader = (name: string) => string | undefined;
+
 /**
  * Reads the JSON body of a Connect error. The reason is that of its `athena.v1.ErrorDetail`, or else follows from its
  * code; only a message that comes with the detail was written for callers, so any other goes into the cause. Undefined
  * for a body that is no Connect error.
  */
-export function errorFromConnect(body: Uint8Array, headers: Headers, service: string): ServingError | undefined {
+export function errorFromConnect(body: Uint8Array, header: HeaderReader, service: string): ServingError | undefined {
   const parsed = parseObject(body);
   const code = parsed?.code;
   if (parsed === undefined || typeof code !== "string") return undefined;
@@ -36,7 +39,7 @@ export function errorFromConnect(body: Uint8Array, headers: Headers, service: st
   const options: ServingErrorOptions = {
     cause: { code, message },
     ...(detail !== undefined && detail.engineCode !== 0 ? { engineCode: detail.engineCode } : {}),
-    ...retryAfterFrom(headers, reason),
+    ...retryAfterFrom(header, reason),
   };
   const text =
     detail === undefined || message === "" ? `service '${service}' answered '${code.slice(0, 32)}'` : message;
@@ -74,9 +77,9 @@ function reasonFrom(detail: ErrorDetail | undefined, code: string): Reason {
 }
 
 /** `Retry-After` in seconds, or for a busy loader the wait that it estimates. */
-function retryAfterFrom(headers: Headers, reason: Reason): { retryAfterMs?: number } {
-  const header = headers.get("retry-after");
-  if (header !== null && /^\d{1,6}$/.test(header)) return { retryAfterMs: Number(header) * 1000 };
-  const waitMs = reason === "SERVICE_BUSY" ? parseLoad(headers.get(loadHeader))?.waitMs : undefined;
+function retryAfterFrom(header: HeaderReader, reason: Reason): { retryAfterMs?: number } {
+  const seconds = header("retry-after");
+  if (seconds !== undefined && /^\d{1,6}$/.test(seconds)) return { retryAfterMs: Number(seconds) * 1000 };
+  const waitMs = reason === "SERVICE_BUSY" ? parseLoad(header(loadHeader) ?? null)?.waitMs : undefined;
   return waitMs === undefined || waitMs === 0 ? {} : { retryAfterMs: waitMs };
 }

@@ -16,7 +16,8 @@ import {
 } from "../../proto/gen/grpc/health/v1/health_pb.ts";
 import type { Load } from "../../proto/metadata.ts";
 import type { Endpoint } from "../types.ts";
-import { type CallOptions, createUnaryCaller, type Fetch } from "./unary.ts";
+import { createHttpPool } from "./http-pool.ts";
+import { type CallOptions, createUnaryCaller } from "./unary.ts";
 
 /** A service as its loaders know it. */
 export interface ServiceName {
@@ -42,25 +43,24 @@ export interface LoaderClient extends Disposable {
 
 /** What {@link createLoaderClient} may be told. */
 export interface LoaderClientOptions {
-  /** Instead of a keep-alive pool of the client's own. */
-  readonly fetch?: Fetch;
   /** The largest answer that is read; 64 MiB unless told. */
   readonly maxResponseBytes?: number;
 }
 
-/**
- * How long a connection to a loader stays open unused. Bun closes it up to eight seconds later, so a loader must keep
- * its side open for more than 38: a request on a connection that the other side is just closing is lost.
- */
-const idleConnectionSeconds = 30;
+/** A loader keeps its side of an unused connection open for two minutes. */
+const idleConnectionMs = 30_000;
 
 /**
  * Builds the client with which the gateway calls loaders, over HTTP/1.1 keep-alive or Unix sockets. Disposing of it
  * closes its idle connections; calls under way run to their end.
  */
 export function createLoaderClient(options: LoaderClientOptions = {}): LoaderClient {
-  const session = new Bun.FetchSession({ proxy: false, keepAlive: { idleTimeout: idleConnectionSeconds } });
-  const call = createUnaryCaller(options.fetch ?? session.fetch, options.maxResponseBytes ?? 67_108_864);
+  const pool = createHttpPool({
+    maxResponseBytes: options.maxResponseBytes ?? 67_108_864,
+    idleTimeoutMs: idleConnectionMs,
+    now: () => performance.now(),
+  });
+  const call = createUnaryCaller(pool);
   return {
     infer: (endpoint, request, bounds) =>
       call(endpoint, InferenceService.method.infer, request, request.service, bounds),
@@ -78,7 +78,7 @@ export function createLoaderClient(options: LoaderClientOptions = {}): LoaderCli
       if (status === HealthCheckResponse_ServingStatus.SERVING) return;
       throw new ServingError("SERVICE_NOT_READY", `service '${serviceId}' is not ready on a loader`);
     },
-    [Symbol.dispose]: () => session.close(),
+    [Symbol.dispose]: () => pool[Symbol.dispose](),
   };
 }
 

@@ -2,10 +2,11 @@ import { type DescMessage, type DescMethodUnary, fromBinary, type MessageShape, 
 import { ServingError } from "../../proto/errors.ts";
 import { loadHeader, parseLoad } from "../../proto/metadata.ts";
 import type { Endpoint } from "../types.ts";
-import { BodyTooLargeError, readBody } from "./bounded-body.ts";
 import { type CallSignal, createCallSignal } from "./call-signal.ts";
 import { errorFromConnect } from "./connect-error.ts";
-import { errorFromFetchFailure, lostError } from "./fetch-failure.ts";
+import { NotConnectedError } from "./http-connection.ts";
+import type { HttpPool } from "./http-pool.ts";
+import { BodyTooLargeError } from "./http-response.ts";
 
 /** What bounds one call. */
 export interface CallOptions {
@@ -14,9 +15,6 @@ export interface CallOptions {
   /** How long the call may take; the loader is told. */
   readonly timeoutMs: number;
 }
-
-/** The part of `fetch` that calls need. */
-export type Fetch = (url: string, init: BunFetchRequestInit) => Promise<Response>;
 
 /** Calls one method of one endpoint. Throws ServingError, and nothing else; messages name `service`. */
 export type UnaryCaller = <Input extends DescMessage, Output extends DescMessage>(
@@ -27,35 +25,37 @@ export type UnaryCaller = <Input extends DescMessage, Output extends DescMessage
   options: CallOptions,
 ) => Promise<MessageShape<Output>>;
 
-/** How long Bun's fetch lets a call be silent. */
-const bunTimeoutMs = 290_000;
-
 /** An error's body is short text; more than this is not one of a loader's. */
 const maxErrorBytes = 65_536;
 
 /**
  * Builds a caller of the Connect protocol's unary methods, in protobuf over HTTP/1.1. Every answer's load, an error's
- * too, goes into its endpoint. An answer of more than `maxResponseBytes` is not read.
+ * too, goes into its endpoint.
  */
-export function createUnaryCaller(fetch: Fetch, maxResponseBytes: number): UnaryCaller {
+export function createUnaryCaller(pool: HttpPool): UnaryCaller {
   const exchange = async (
     endpoint: Endpoint,
     path: string,
-    body: Uint8Array<ArrayBuffer>,
+    body: Uint8Array,
     service: string,
-    init: CallOptions,
+    { signal, timeoutMs }: CallOptions,
   ): Promise<Uint8Array> => {
-    const response = await fetch(urlOf(endpoint, path), requestInit(endpoint, body, init));
-    endpoint.load = parseLoad(response.headers.get(loadHeader)) ?? endpoint.load;
-    const type = response.headers.get("content-type") ?? "";
-    // None was asked for, and a small answer may unpack to a large one.
-    const isPlain = !response.headers.has("content-encoding");
-    const isAnswer = response.status === 200 && type === "application/proto" && isPlain;
-    const bytes = await readBody(response, isAnswer ? maxResponseBytes : maxErrorBytes);
-    if (isAnswer) return bytes;
-    const error = type.startsWith("application/json") ? errorFromConnect(bytes, response.headers, service) : undefined;
+    const headers = {
+      "content-type": "application/proto",
+      "connect-protocol-version": "1",
+      "connect-timeout-ms": String(Math.ceil(timeoutMs)),
+    };
+    const response = await pool.post({ url: endpoint.url, path, headers, body, signal });
+    endpoint.load = parseLoad(response.header(loadHeader) ?? null) ?? endpoint.load;
+    const type = response.header("content-type") ?? "";
+    // Compression was not asked for, so nothing is unpacked: a small answer may unpack to a large one.
+    if (response.status === 200 && type === "application/proto") return response.body;
+    if (response.body.length > maxErrorBytes) throw new BodyTooLargeError("the error's text is too long");
+    const isError = type.startsWith("application/json");
+    const error = isError ? errorFromConnect(response.body, response.header, service) : undefined;
     // Something that does not speak the protocol: another process has the address now, or stands in between.
-    throw error ?? lostError(service, new Error(`not a Connect answer: status ${response.status}, type '${type}'`));
+    const cause = new Error(`not a Connect answer: status ${response.status}, type '${type}'`);
+    throw error ?? lostError(service, cause);
   };
 
   return async (endpoint, method, request, service, { signal, timeoutMs }) => {
@@ -70,37 +70,6 @@ export function createUnaryCaller(fetch: Fetch, maxResponseBytes: number): Unary
     } catch (thrown) {
       throw errorFromThrown(thrown, service, signal, callSignal);
     }
-  };
-}
-
-function urlOf(endpoint: Endpoint, path: string): string {
-  return isUnix(endpoint) ? `http://localhost${path}` : endpoint.url + path;
-}
-
-function isUnix(endpoint: Endpoint): boolean {
-  return endpoint.url.startsWith("unix:");
-}
-
-function requestInit(
-  endpoint: Endpoint,
-  body: Uint8Array<ArrayBuffer>,
-  { signal, timeoutMs }: CallOptions,
-): BunFetchRequestInit {
-  return {
-    method: "POST",
-    headers: {
-      "content-type": "application/proto",
-      "connect-protocol-version": "1",
-      "connect-timeout-ms": String(Math.ceil(timeoutMs)),
-      "accept-encoding": "identity",
-    },
-    body,
-    signal,
-    // An address of the configuration is called, and no other that it might name.
-    redirect: "manual",
-    // The call has its own deadline; Bun's would end it after five silent minutes. Every option costs, so not always.
-    ...(timeoutMs > bunTimeoutMs ? { timeout: false } : {}),
-    ...(isUnix(endpoint) ? { unix: endpoint.url.slice("unix:".length) } : {}),
   };
 }
 
@@ -121,7 +90,19 @@ function errorFromThrown(thrown: unknown, service: string, caller: AbortSignal, 
       cause: thrown,
     });
   }
-  return errorFromFetchFailure(thrown, service);
+  if (thrown instanceof NotConnectedError) {
+    return new ServingError("ENDPOINT_UNREACHABLE", `service '${service}': no connection to a loader`, {
+      cause: thrown,
+    });
+  }
+  return lostError(service, thrown);
+}
+
+/** The error of a call that may have reached its loader and brought no answer that can be believed. */
+function lostError(service: string, cause: unknown): ServingError {
+  return new ServingError("ENDPOINT_LOST", `service '${service}': the connection to a loader broke before its answer`, {
+    cause,
+  });
 }
 
 function canceledError(service: string): ServingError {
