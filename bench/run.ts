@@ -1,4 +1,4 @@
-import { connect, type HttpConnection } from "./http-connection.ts";
+import { type HttpConnection, openConnection } from "../gateway/client/http-connection.ts";
 import { createRecorder, type Recorder, type Result } from "./recorder.ts";
 import type { Target } from "./target.ts";
 
@@ -76,6 +76,8 @@ interface Sender {
   close(): void;
 }
 
+const maxResponseBytes = 1_073_741_824;
+
 /** Sends over as many connections as there are requests under way, and uses them again. */
 function createSender(target: Target, recorder: Recorder, now: () => number): Sender {
   const idle: HttpConnection[] = [];
@@ -83,10 +85,10 @@ function createSender(target: Target, recorder: Recorder, now: () => number): Se
     async send(due) {
       let connection: HttpConnection | undefined;
       try {
-        connection = idle.pop() ?? (await connect(target.address));
-        const response = await connection.send(target.request);
+        connection = idle.pop() ?? (await openConnection(target.address, maxResponseBytes));
+        const response = await connection.exchange(target.request);
         recorder.record(target.judge(response), now() - due);
-        idle.push(connection);
+        if (connection.isOpen) idle.push(connection);
       } catch {
         connection?.close();
         recorder.record("connection failed", now() - due);

@@ -1,17 +1,15 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { SocketAddress } from "../gateway/client/http-connection.ts";
+import type { HttpResponse } from "../gateway/client/http-response.ts";
 import { InferRequestSchema, InferResponseSchema } from "../proto/gen/athena/v1/inference_pb.ts";
 import { PartType } from "../proto/gen/athena/v1/part_pb.ts";
-import type { HttpResponse } from "./http-response.ts";
 
 /** Which protocol a run speaks. */
 export type Protocol = "http-json" | "connect";
 
-/** Where requests go. */
-export type Address = { readonly hostname: string; readonly port: number } | { readonly unix: string };
-
 /** What every request of a run sends, and how its answer is judged. */
 export interface Target {
-  readonly address: Address;
+  readonly address: SocketAddress;
   /** A whole HTTP/1.1 request, ready to be written. */
   readonly request: Uint8Array;
   /** "200" for a right answer, else what is counted: "429 10110", "wrong answer", ... */
@@ -63,7 +61,7 @@ export function createTarget(options: TargetOptions): Target {
   };
 }
 
-function loopbackFromUrl(url: string): Address {
+function loopbackFromUrl(url: string): SocketAddress {
   const { hostname, port, protocol } = new URL(url);
   if (protocol !== "http:") throw new Error(`--url: expected http://, got ${protocol}//`);
   const host = hostname.replace(/^\[|\]$/g, "");
