@@ -1,3 +1,4 @@
+import { drainServer } from "../../config/lifecycle.ts";
 import type { TcpListen } from "../../config/listen.ts";
 import type { HttpBindings } from "./http.ts";
 
@@ -39,16 +40,7 @@ export function listen(address: TcpListen, fetch: FetchHandler): Listener {
   });
   return {
     url: `http://${address.host}:${server.port}`,
-    async drain(timeoutMs) {
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const expired = new Promise<boolean>((resolve) => {
-        timer = setTimeout(() => resolve(false), timeoutMs);
-      });
-      const complete = await Promise.race([server.stop().then(() => true), expired]);
-      clearTimeout(timer);
-      if (!complete) void server.stop(true);
-      return complete;
-    },
+    drain: (timeoutMs) => drainServer(server, timeoutMs),
     close: () => void server.stop(true),
   };
 }

@@ -1,3 +1,4 @@
+import { drainServer } from "../../config/lifecycle.ts";
 import type { Listen } from "../../config/listen.ts";
 
 /** An address that is listened on. */
@@ -42,16 +43,7 @@ export function listen(address: Listen, fetch: (request: Request) => Response | 
         });
   return {
     url: "unix" in address ? `unix:${address.unix}` : `http://${address.host}:${server.port}`,
-    async drain(timeoutMs) {
-      let timer: ReturnType<typeof setTimeout> | undefined;
-      const expired = new Promise<boolean>((resolve) => {
-        timer = setTimeout(() => resolve(false), timeoutMs);
-      });
-      const complete = await Promise.race([server.stop().then(() => true), expired]);
-      clearTimeout(timer);
-      if (!complete) void server.stop(true);
-      return complete;
-    },
+    drain: (timeoutMs) => drainServer(server, timeoutMs),
     close: () => void server.stop(true),
   };
 }

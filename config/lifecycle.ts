@@ -1,0 +1,51 @@
+import { ConfigError } from "./load.ts";
+import type { Logger } from "./logger.ts";
+
+/** What runs until it is asked to stop. */
+export interface Drainable {
+  /** Takes nothing new and finishes what is under way; false when some of it did not finish in time. */
+  drain(): Promise<boolean>;
+}
+
+/**
+ * Starts a process's work and ends the process when SIGTERM or SIGINT comes: with 0 when all that was under way has
+ * finished, else with 1. A second signal ends it at once. What the start throws is logged, and the process ends with 1.
+ */
+export async function runUntilSignal(logger: Logger, start: () => Drainable | Promise<Drainable>): Promise<void> {
+  try {
+    const running = await start();
+    let isStopping = false;
+    const stop = async (signal: string): Promise<void> => {
+      if (isStopping) process.exit(1);
+      isStopping = true;
+      logger.info({ signal }, "draining");
+      const complete = await running.drain();
+      logger.info({ complete }, "stopped");
+      process.exit(complete ? 0 : 1);
+    };
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+  } catch (error) {
+    if (error instanceof ConfigError) logger.fatal({ mistakes: error.mistakes }, error.message);
+    else logger.fatal({ err: error }, "the process cannot start");
+    process.exit(1);
+  }
+}
+
+/**
+ * Closes a server: no new connection, unused ones closed at once, requests in flight awaited. False when some of them
+ * outlast `timeoutMs`; they are cut then.
+ */
+export async function drainServer(
+  server: { stop(closeActive?: boolean): Promise<void> },
+  timeoutMs: number,
+): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const expired = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), timeoutMs);
+  });
+  const complete = await Promise.race([server.stop().then(() => true), expired]);
+  clearTimeout(timer);
+  if (!complete) void server.stop(true);
+  return complete;
+}
