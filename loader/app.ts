@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import type { LoaderConfig } from "../config/loader.ts";
 import type { Logger } from "../config/logger.ts";
 import { createAdmin } from "./admin/server.ts";
-import { loadManifest, type ServiceManifest } from "./manifest/manifest.ts";
+import { type LocatedManifest, loadManifest } from "./manifest/manifest.ts";
 import { serve } from "./manifest/serve.ts";
 import { answerFast, inferPath, isFast } from "./service/fast-path.ts";
 import { createInference } from "./service/inference.ts";
@@ -76,9 +76,9 @@ function pathOf(url: string): string {
   return url.slice(start, end === -1 ? undefined : end);
 }
 
-function assertDistinct(manifests: readonly ServiceManifest[]): void {
+function assertDistinct(manifests: readonly LocatedManifest[]): void {
   const seen = new Set<string>();
-  for (const { id } of manifests) {
+  for (const { id } of manifests.map(({ manifest }) => manifest)) {
     if (seen.has(id)) throw new Error(`two service folders define the service '${id}'`);
     seen.add(id);
   }

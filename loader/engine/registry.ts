@@ -1,13 +1,17 @@
+import { resolve } from "node:path";
 import type { Logger } from "../../config/logger.ts";
 import type { EngineManifest } from "../manifest/manifest.ts";
 import { createEchoEngine } from "./echo/engine.ts";
 import type { Engine, EngineHealth } from "./engine.ts";
 import { createOnnxEngine, onnxSlots } from "./onnx/engine.ts";
+import { createPythonEngine, pythonSlots } from "./python/engine.ts";
 
 /** What every engine is created with. */
 export interface EngineContext {
   /** The service's id, for messages and log lines. */
   readonly service: string;
+  /** The service's folder, absolute: where relative paths of its definition begin. */
+  readonly folder: string;
   readonly startTimeoutMs: number;
   readonly logger: Logger;
   /** Told when the engine can, or cannot, take calls. */
@@ -32,5 +36,11 @@ export function createEngine(manifest: EngineManifest, context: EngineContext): 
       return { engine: createEchoEngine(), slots: echoSlots };
     case "onnx":
       return { engine: createOnnxEngine({ ...manifest, ...context }), slots: onnxSlots(manifest) };
+    case "python": {
+      // A bare command is looked up on the path, anything with a slash in the service's folder.
+      const python = manifest.python.includes("/") ? resolve(context.folder, manifest.python) : manifest.python;
+      const wrapper = resolve(context.folder, manifest.wrapper);
+      return { engine: createPythonEngine({ ...manifest, ...context, python, wrapper }), slots: pythonSlots(manifest) };
+    }
   }
 }

@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { z } from "zod";
 import { loadConfig } from "../../config/load.ts";
 
@@ -21,6 +21,21 @@ const engineSchema = z.discriminatedUnion("kind", [
     deviceId: z.int().min(0).optional(),
     /** Handed to the processor as they are. */
     options: z.record(z.string(), z.json()).default({}),
+  }),
+  z.strictObject({
+    kind: z.literal("python"),
+    /** The file with the wrapper's class, relative to the service's folder. */
+    wrapper: z.string().min(1).default("wrapper.py"),
+    class: z
+      .string()
+      .regex(/^[A-Za-z_]\w*$/, "expected the name of a class")
+      .default("Wrapper"),
+    /** The interpreter: a command, or the bin/python of a virtual environment, relative to the service's folder. */
+    python: z.string().min(1).default("python3"),
+    workers: z.int().min(1).max(256).default(1),
+    threads: z.int().min(1).max(1024).default(1),
+    /** Handed to wrapperInit. */
+    config: z.record(z.string(), z.json()).default({}),
   }),
 ]);
 
@@ -74,6 +89,13 @@ export const manifestSchema = z
 /** One service as its folder declares it, checked and complete. */
 export type ServiceManifest = z.output<typeof manifestSchema>;
 
+/** A manifest and the folder that it was read from, where its relative paths begin. */
+export interface LocatedManifest {
+  readonly manifest: ServiceManifest;
+  /** Absolute. */
+  readonly folder: string;
+}
+
 /** What a service.yaml says about its engine. */
 export type EngineManifest = ServiceManifest["engine"];
 
@@ -82,6 +104,6 @@ export type EngineManifest = ServiceManifest["engine"];
  *
  * @throws ConfigError with every mistake and its line.
  */
-export function loadManifest(folder: string): ServiceManifest {
-  return loadConfig(join(folder, "service.yaml"), manifestSchema);
+export function loadManifest(folder: string): LocatedManifest {
+  return { manifest: loadConfig(join(folder, "service.yaml"), manifestSchema), folder: resolve(folder) };
 }

@@ -5,7 +5,7 @@ import type { Engine } from "../engine/engine.ts";
 import { createEngine } from "../engine/registry.ts";
 import { createScheduler, type Scheduler } from "../scheduler/scheduler.ts";
 import { definitionFromManifest } from "./definition.ts";
-import type { ServiceManifest } from "./manifest.ts";
+import type { LocatedManifest } from "./manifest.ts";
 
 /** A service at work: what the loader's catalog lists. */
 export interface ServingService {
@@ -27,7 +27,7 @@ export interface ServingEnvironment {
  * Puts a service to work: its engine starts to load now, and the service is ready when that is done. Never throws: a
  * service whose engine fails says so in its state.
  */
-export function serve(manifest: ServiceManifest, environment: ServingEnvironment): ServingService {
+export function serve({ manifest, folder }: LocatedManifest, environment: ServingEnvironment): ServingService {
   const { now, onWait } = environment;
   const logger = environment.logger.child({ service: manifest.id });
   let current = { state: ServiceState.LOADING, reason: "loading" };
@@ -39,6 +39,7 @@ export function serve(manifest: ServiceManifest, environment: ServingEnvironment
   };
   const { engine, slots } = createEngine(manifest.engine, {
     service: manifest.id,
+    folder,
     startTimeoutMs: manifest.startTimeoutMs,
     logger,
     onProgress: (progress) => logger.info({ progress }, "progress"),

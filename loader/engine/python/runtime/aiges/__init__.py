@@ -1,0 +1,1 @@
+"""The module names that wrappers of the predecessor import, on the standard library alone."""

@@ -1,0 +1,90 @@
+"""The process in which a Python wrapper computes: started by the loader, standard library only, Python 3.8 and newer."""
+
+import json
+import os
+import queue
+import socket
+import sys
+import threading
+import traceback
+
+import athena_wrapper
+import frames
+
+
+def main():
+    stream = socket.socket(socket.AF_UNIX)
+    stream.connect(os.environ.pop("ATHENA_ENGINE_SOCKET"))
+    channel = frames.Channel(stream, threading.Lock())
+    channel.send(frames.HELLO, 0, frames.text(os.environ.pop("ATHENA_ENGINE_TOKEN")))
+    calls = queue.SimpleQueue()
+    runner = None
+    while True:
+        frame = channel.receive()
+        if frame is None:
+            break
+        kind, call_id, body = frame
+        if kind == frames.INIT:
+            runner = _start(channel, calls, frames.Reader(body).map())
+        elif kind == frames.EXEC:
+            calls.put((call_id, body))
+        elif kind == frames.PING:
+            channel.send(frames.PONG, call_id)
+        elif kind == frames.STOP:
+            break
+    _stop(runner)
+
+
+def _start(channel, calls, config):
+    """Loads the wrapper and starts its threads; says READY, or why not."""
+    try:
+        channel.send(frames.PROGRESS, 0, frames.text("loading " + config["class"]))
+        runner = athena_wrapper.Runner(athena_wrapper.load(config["wrapper"], config["class"]))
+        runner.init(json.loads(config["config"]))
+    except BaseException as error:  # sys.exit in user code too
+        traceback.print_exc()
+        channel.send(frames.FAILED, 0, _failure(error))
+        return None
+    for _ in range(int(config["threads"])):
+        threading.Thread(target=_serve, args=(channel, calls, runner), daemon=True).start()
+    channel.send(frames.READY, 0, frames.text(""))
+    return runner
+
+
+def _serve(channel, calls, runner):
+    while True:
+        call_id, body = calls.get()
+        try:
+            reader = frames.Reader(body)
+            sid, _headers, parameters = reader.text(), reader.map(), reader.map()
+            expects = {name: kind for name, kind, _ in reader.list(reader.description)}
+            parts = runner.once(sid, parameters, expects, reader.list(reader.part))
+            channel.send(frames.RESULT, call_id, frames.result(frames.ONCE, parts))
+        except BaseException as error:  # one request fails, the process goes on
+            if not isinstance(error, athena_wrapper.WrapperFailed):
+                traceback.print_exc()
+            channel.send(frames.FAILED, call_id, _failure(error))
+
+
+def _failure(error):
+    code = error.code if isinstance(error, athena_wrapper.WrapperFailed) else 0
+    message = str(error) if code or str(error) else type(error).__name__
+    if not isinstance(error, athena_wrapper.WrapperFailed):
+        message = "%s: %s" % (type(error).__name__, error)
+    return frames.failure("ENGINE_FAILED", code, message)
+
+
+def _stop(runner):
+    try:
+        if runner is not None:
+            runner.fini()
+    except BaseException:  # the process ends all the same
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads of user code may never end by themselves.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
