@@ -19,6 +19,7 @@ export const frameKind = {
   done: 68,
   failed: 69,
   pong: 70,
+  ack: 71,
 } as const;
 
 /** One frame as it came. The body is a view that stays valid. */

@@ -1,7 +1,7 @@
 import { isReason, type Reason, ServingError } from "../../../proto/errors.ts";
 import { type InferRequest, Status } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import type { PartDescription } from "../../../proto/gen/athena/v1/part_pb.ts";
-import type { EngineResult } from "../engine.ts";
+import type { EngineInput, EngineResult } from "../engine.ts";
 import { createByteReader } from "./byte-reader.ts";
 import { type ByteWriter, createByteWriter, writeList, writeMap, writePart } from "./byte-writer.ts";
 
@@ -46,6 +46,14 @@ export function readRequest(body: Uint8Array): InferRequest {
     parts: reader.list(reader.part),
     resourceIds: reader.list(reader.u32),
   };
+}
+
+/** The body of WRITE. */
+export function writeInput(input: EngineInput): ByteWriter {
+  const writer = createByteWriter();
+  writer.u8(input.last ? 1 : 0);
+  writeList(writer, input.parts, (part) => writePart(writer, part));
+  return writer;
 }
 
 /** The body of RESULT. */

@@ -1,6 +1,6 @@
 import { ServingError } from "../../../proto/errors.ts";
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
-import type { EngineHealth, EngineResult } from "../engine.ts";
+import type { EngineHealth, EngineInput, EngineResult } from "../engine.ts";
 import { createRestartPolicy } from "./restart-policy.ts";
 import { startWorkerProcess, type WorkerOptions, type WorkerProcess } from "./worker-process.ts";
 
@@ -21,6 +21,8 @@ export interface Supervisor {
   start(signal: AbortSignal): Promise<void>;
   /** Runs one call on the least busy worker that is ready. Throws ServingError. */
   infer(request: InferRequest, signal: AbortSignal): Promise<EngineResult>;
+  /** Runs one session on the least busy worker that is ready. Throws ServingError. */
+  stream(request: InferRequest, inputs: AsyncIterable<EngineInput>, signal: AbortSignal): AsyncIterable<EngineResult>;
   /** Stops every worker. Never rejects. */
   stop(): Promise<void>;
 }
@@ -71,17 +73,20 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
         signal.removeEventListener("abort", onAbort);
       }
     },
-    async infer(request, signal) {
-      let best: WorkerProcess | undefined;
-      for (const worker of workers.ready) if (best === undefined || worker.calls < best.calls) best = worker;
-      if (best !== undefined) return best.exec(request, signal);
-      throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' is restarting`);
-    },
+    infer: async (request, signal) => leastBusy(workers.ready, service).exec(request, signal),
+    stream: (request, inputs, signal) => leastBusy(workers.ready, service).stream(request, inputs, signal),
     async stop() {
       stopping.abort(new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' was stopped`));
       await workers.stop();
     },
   };
+}
+
+function leastBusy(ready: ReadonlySet<WorkerProcess>, service: string): WorkerProcess {
+  let best: WorkerProcess | undefined;
+  for (const worker of ready) if (best === undefined || worker.calls < best.calls) best = worker;
+  if (best !== undefined) return best;
+  throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' is restarting`);
 }
 
 interface WorkerSet {

@@ -5,10 +5,12 @@ import type { Socket, Subprocess } from "bun";
 import type { Logger } from "../../../config/logger.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
-import type { EngineResult } from "../engine.ts";
+import type { EngineInput, EngineResult } from "../engine.ts";
+import { createCallTable, execCall } from "./call.ts";
 import { createFrameParser, encodeFrame, type Frame, frameKind } from "./frames.ts";
-import { readFailure, readResult, readText, writeConfig, writeRequest } from "./messages.ts";
+import { readFailure, readText, writeConfig } from "./messages.ts";
 import { logOutput } from "./output-log.ts";
+import { runSession } from "./session.ts";
 import { createSocketWriter, type SocketWriter } from "./socket-writer.ts";
 
 /** How a worker process is started. */
@@ -41,18 +43,14 @@ export interface WorkerProcess {
   readonly calls: number;
   /** Runs one once-call. When the signal aborts, the worker is told, the caller is not kept waiting. */
   exec(request: InferRequest, signal: AbortSignal): Promise<EngineResult>;
+  /** Runs one session. Throws ServingError. */
+  stream(request: InferRequest, inputs: AsyncIterable<EngineInput>, signal: AbortSignal): AsyncIterable<EngineResult>;
   /** Calls that were cancelled and that the worker has not finished yet, by the time of their cancelling. */
   oldestCancelledAt(): number | undefined;
   /** Asks it to stop, then kills it. Resolves when it is gone. */
   stop(): Promise<void>;
   /** Kills it at once. */
   kill(): void;
-}
-
-interface PendingCall {
-  readonly resolve: (result: EngineResult) => void;
-  readonly reject: (error: ServingError) => void;
-  cancelledAt: number | undefined;
 }
 
 /**
@@ -65,13 +63,13 @@ export async function startWorkerProcess(options: WorkerOptions, signal: AbortSi
   const { service, logger, now } = options;
   const folder = await mkdtemp(join(tmpdir(), "athena-engine-"));
   await chmod(folder, 0o700);
-  const calls = new Map<number, PendingCall>();
+  const calls = createCallTable(now);
   const ready = Promise.withResolvers<void>();
   // A rejection that comes while nobody waits yet is not lost: it is awaited below.
   ready.promise.catch(() => {});
   const channel = listenForWorker(join(folder, "socket"), options, {
     ready,
-    onCallFrame: (frame) => settle(calls, frame),
+    onCallFrame: calls.onFrame,
     // Without its connection it is of no use, and its calls would wait for ever.
     onLost: () => child.kill("SIGKILL"),
   });
@@ -95,14 +93,15 @@ export async function startWorkerProcess(options: WorkerOptions, signal: AbortSi
     ready.reject(
       new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' ended before it was ready (${how})`),
     );
-    for (const call of calls.values()) call.reject(error);
-    calls.clear();
+    calls.fail(error);
     channel.close();
     await rm(folder, { recursive: true, force: true });
   });
   await untilReady(ready.promise, child, gone, options, signal);
 
-  let lastCallId = 0;
+  const assertAlive = (): void => {
+    if (hasEnded) throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' has ended`);
+  };
   return {
     pid: child.pid,
     ended: ended.promise,
@@ -111,15 +110,14 @@ export async function startWorkerProcess(options: WorkerOptions, signal: AbortSi
       return calls.size;
     },
     async exec(request, callSignal) {
-      if (hasEnded) throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' has ended`);
-      const callId = (lastCallId % 0xffff_ffff) + 1;
-      lastCallId = callId;
-      return runCall(calls, channel, callId, request, callSignal, now);
+      assertAlive();
+      return execCall(calls, channel.send, request, callSignal);
     },
-    oldestCancelledAt() {
-      for (const call of calls.values()) if (call.cancelledAt !== undefined) return call.cancelledAt;
-      return undefined;
+    stream(request, inputs, callSignal) {
+      assertAlive();
+      return runSession(calls, channel.send, request, inputs, callSignal);
     },
+    oldestCancelledAt: calls.oldestCancelledAt,
     async stop() {
       channel.send(encodeFrame(frameKind.stop, 0));
       const timers = [
@@ -168,52 +166,6 @@ async function untilReady(
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);
   }
-}
-
-function runCall(
-  calls: Map<number, PendingCall>,
-  channel: Channel,
-  callId: number,
-  request: InferRequest,
-  signal: AbortSignal,
-  now: () => number,
-): Promise<EngineResult> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      call.cancelledAt = now();
-      channel.send(encodeFrame(frameKind.cancel, callId));
-      reject(ServingError.from(signal.reason));
-    };
-    const end = (): void => signal.removeEventListener("abort", onAbort);
-    const call: PendingCall = {
-      cancelledAt: undefined,
-      resolve(result) {
-        end();
-        resolve(result);
-      },
-      reject(error) {
-        end();
-        reject(error);
-      },
-    };
-    if (signal.aborted) {
-      reject(ServingError.from(signal.reason));
-      return;
-    }
-    signal.addEventListener("abort", onAbort, { once: true });
-    calls.set(callId, call);
-    channel.send(encodeFrame(frameKind.exec, callId, writeRequest(request)));
-  });
-}
-
-/** Ends the call that a frame belongs to; frames of calls that are gone are late answers to cancelled ones. */
-function settle(calls: Map<number, PendingCall>, frame: Frame): void {
-  const call = calls.get(frame.callId);
-  if (call === undefined) return;
-  calls.delete(frame.callId);
-  if (frame.kind === frameKind.result) call.resolve(readResult(frame.body));
-  else if (frame.kind === frameKind.failed) call.reject(readFailure(frame.body));
-  else call.reject(new ServingError("ENGINE_FAILED", "the engine ended the call without a result"));
 }
 
 interface Channel {

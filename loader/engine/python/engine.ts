@@ -1,7 +1,6 @@
 import { delimiter, join } from "node:path";
 import { childEnvironment } from "../../../config/child-environment.ts";
 import type { Logger } from "../../../config/logger.ts";
-import { ServingError } from "../../../proto/errors.ts";
 import type { Engine, EngineHealth } from "../engine.ts";
 import { createSupervisor } from "../host/supervisor.ts";
 
@@ -66,9 +65,7 @@ export function createPythonEngine(options: PythonEngineOptions): Engine {
   return {
     start: (signal) => supervisor.start(signal),
     infer: (request, signal) => supervisor.infer(request, signal),
-    stream() {
-      throw new ServingError("UNSUPPORTED_OPERATION", `service '${options.service}' does not answer streams`);
-    },
+    stream: (request, inputs, signal) => supervisor.stream(request, inputs, signal),
     stop: () => supervisor.stop(),
   };
 }

@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 
+import athena_session
 import athena_wrapper
 import frames
 
@@ -18,6 +19,7 @@ def main():
     channel = frames.Channel(stream, threading.Lock())
     channel.send(frames.HELLO, 0, frames.text(os.environ.pop("ATHENA_ENGINE_TOKEN")))
     calls = queue.SimpleQueue()
+    sessions = {}
     runner = None
     while True:
         frame = channel.receive()
@@ -28,6 +30,12 @@ def main():
             runner = _start(channel, calls, frames.Reader(body).map())
         elif kind == frames.EXEC:
             calls.put((call_id, body))
+        elif kind == frames.CREATE:
+            sessions[call_id] = athena_session.Session(channel, runner, call_id, body, sessions)
+        elif kind in (frames.WRITE, frames.CANCEL):
+            session = sessions.get(call_id)
+            if session is not None:
+                session.put(None if kind == frames.CANCEL else body)
         elif kind == frames.PING:
             channel.send(frames.PONG, call_id)
         elif kind == frames.STOP:
@@ -43,7 +51,7 @@ def _start(channel, calls, config):
         runner.init(json.loads(config["config"]))
     except BaseException as error:  # sys.exit in user code too
         traceback.print_exc()
-        channel.send(frames.FAILED, 0, _failure(error))
+        channel.send(frames.FAILED, 0, athena_wrapper.failure(error))
         return None
     for _ in range(int(config["threads"])):
         threading.Thread(target=_serve, args=(channel, calls, runner), daemon=True).start()
@@ -63,15 +71,7 @@ def _serve(channel, calls, runner):
         except BaseException as error:  # one request fails, the process goes on
             if not isinstance(error, athena_wrapper.WrapperFailed):
                 traceback.print_exc()
-            channel.send(frames.FAILED, call_id, _failure(error))
-
-
-def _failure(error):
-    code = error.code if isinstance(error, athena_wrapper.WrapperFailed) else 0
-    message = str(error) if code or str(error) else type(error).__name__
-    if not isinstance(error, athena_wrapper.WrapperFailed):
-        message = "%s: %s" % (type(error).__name__, error)
-    return frames.failure("ENGINE_FAILED", code, message)
+            channel.send(frames.FAILED, call_id, athena_wrapper.failure(error))
 
 
 def _stop(runner):

@@ -3,11 +3,14 @@
 import importlib
 import inspect
 import os
+import queue
 import sys
 import threading
 
 from aiges.dto import DataListCls, DataListNode
 from aiges.sdk import WrapperBase
+
+import frames
 
 # The protocol's numbers of types: 1 text, 2 audio, 3 image, 4 video, 5 other. A wrapper counts from 0.
 _FIRST_TYPE = 1
@@ -22,40 +25,31 @@ class WrapperFailed(Exception):
 
 
 class Results:
-    """Where callbacks of asynchronous requests find those who wait for them."""
+    """Where a wrapper's callbacks find the requests and sessions that they belong to."""
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._waiting = {}
+        self._receivers = {}
 
-    def expect(self, tag):
-        """Announces that a result of this tag will be waited for. Gives what to wait on."""
-        slot = _Slot()
+    def register(self, tag, receive):
+        """From now on `receive` gets what is delivered under this tag."""
         with self._lock:
-            if tag in self._waiting:
+            if tag in self._receivers:
                 raise WrapperFailed("the tag %r is in use" % (tag,))
-            self._waiting[tag] = slot
-        return slot
+            self._receivers[tag] = receive
 
     def forget(self, tag):
         with self._lock:
-            self._waiting.pop(tag, None)
+            self._receivers.pop(tag, None)
 
     def deliver(self, response, tag):
         """What a wrapper's callback calls. 0 when somebody waits for this tag, else -1."""
         with self._lock:
-            slot = self._waiting.get(tag)
-        if slot is None:
+            receive = self._receivers.get(tag)
+        if receive is None:
             return -1
-        slot.response = response
-        slot.arrived.set()
+        receive(response)
         return 0
-
-
-class _Slot:
-    def __init__(self):
-        self.arrived = threading.Event()
-        self.response = None
 
 
 results = Results()
@@ -100,16 +94,64 @@ class Runner:
         return self._parts(response, expects)
 
     def _once_async(self, params, data, sid):
-        slot = results.expect(sid)
+        answers = queue.SimpleQueue()
+        results.register(sid, answers.put)
         try:
             code = self._wrapper.wrapperOnceExecAsync(*(params, data, sid, 0)[: self._arguments])
             if code:
                 raise WrapperFailed(self._words(code), _number(code))
             # The loader ends this process when the answer does not come in time.
-            slot.arrived.wait()
-            return slot.response
+            return answers.get()
         finally:
             results.forget(sid)
+
+    def create(self, sid, parameters):
+        """Opens a session; gives the wrapper's handle."""
+        params = dict(parameters)
+        params.setdefault("sid", sid)
+        method = self._wrapper.wrapperCreate
+        # Three conventions are in use: the documented one, and one with the tag by a name of its own.
+        if "userTag" in inspect.signature(method).parameters:
+            created = method(params, sid=sid, userTag=sid)
+        else:
+            created = method(*(params, sid, 0, sid)[: _positional(method)])
+        code = getattr(created, "error_code", 0)
+        if code:
+            raise WrapperFailed(self._words(code), _number(code))
+        handle = getattr(created, "handle", created)
+        if handle is None or handle == "":
+            raise WrapperFailed("wrapperCreate returned no handle")
+        return handle
+
+    def write(self, handle, sid, parts):
+        """Hands one chunk to a session."""
+        method = self._wrapper.wrapperWrite
+        data = DataListCls([_node(part) for part in parts])
+        code = method(*(handle, data, sid)[: _positional(method)])
+        if code:
+            raise WrapperFailed(self._words(code), _number(code))
+
+    @property
+    def is_read(self):
+        """Whether results are asked for instead of called back."""
+        return _overrides(self._wrapper, "wrapperRead")
+
+    def read(self, handle):
+        """The next result of a session; None when there is none yet."""
+        response = self._wrapper.wrapperRead(handle)
+        return None if response is None or not (response.list or response.error_code) else response
+
+    def destroy(self, handle):
+        self._wrapper.wrapperDestroy(handle)
+        pool = self._wrapper.__dict__.get("_session")
+        if pool is not None:
+            pool.release(handle)
+
+    def parts_of(self, response, expects):
+        """(status, parts) of one result of a session."""
+        parts = self._parts(response, expects)
+        status = max(_number(item.status) for item in response.list)
+        return min(max(status, 0), 3), parts
 
     def _parts(self, response, expects):
         if response is None:
@@ -170,3 +212,10 @@ def _number(value):
         return int(value)
     except (TypeError, ValueError):
         return 0
+
+
+def failure(error):
+    """The body of a FAILED frame for anything that user code threw."""
+    if isinstance(error, WrapperFailed):
+        return frames.failure("ENGINE_FAILED", error.code, str(error))
+    return frames.failure("ENGINE_FAILED", 0, "%s: %s" % (type(error).__name__, error))
