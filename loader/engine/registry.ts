@@ -3,6 +3,7 @@ import type { Logger } from "../../config/logger.ts";
 import type { EngineManifest } from "../manifest/manifest.ts";
 import { createEchoEngine } from "./echo/engine.ts";
 import type { Engine, EngineHealth } from "./engine.ts";
+import { createNativeEngine, nativeSlots } from "./native/engine.ts";
 import { createOnnxEngine, onnxSlots } from "./onnx/engine.ts";
 import { createPythonEngine, pythonSlots } from "./python/engine.ts";
 
@@ -36,6 +37,10 @@ export function createEngine(manifest: EngineManifest, context: EngineContext): 
       return { engine: createEchoEngine(), slots: echoSlots };
     case "onnx":
       return { engine: createOnnxEngine({ ...manifest, ...context }), slots: onnxSlots(manifest) };
+    case "native": {
+      const library = resolve(context.folder, manifest.library);
+      return { engine: createNativeEngine({ ...manifest, ...context, library }), slots: nativeSlots(manifest) };
+    }
     case "python": {
       // A bare command is looked up on the path, anything with a slash in the service's folder.
       const python = manifest.python.includes("/") ? resolve(context.folder, manifest.python) : manifest.python;

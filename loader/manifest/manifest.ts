@@ -37,6 +37,17 @@ const engineSchema = z.discriminatedUnion("kind", [
     /** Handed to wrapperInit. */
     config: z.record(z.string(), z.json()).default({}),
   }),
+  z.strictObject({
+    kind: z.literal("native"),
+    /** The wrapper's library, relative to the service's folder. */
+    library: z.string().min(1).default("libwrapper.so"),
+    /** Whether the library is called through wrapperExecAsync and its callback. */
+    async: z.boolean().default(false),
+    workers: z.int().min(1).max(256).default(1),
+    threads: z.int().min(1).max(1024).default(1),
+    /** Handed to wrapperInit as texts. */
+    config: z.record(z.string(), z.json()).default({}),
+  }),
 ]);
 
 /** The schema of service.yaml; docs/service-definition.md explains each key. */

@@ -6,6 +6,7 @@ import { createLogger } from "../../../config/logger.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import { PartType } from "../../../proto/gen/athena/v1/part_pb.ts";
+import { describeEngine } from "../engine.cases.ts";
 import type { Engine } from "../engine.ts";
 import { createPythonEngine, type PythonEngineOptions } from "./engine.ts";
 
@@ -80,6 +81,12 @@ async function eventuallyAnswers(engine: Engine): Promise<void> {
     await Bun.sleep(20);
   }
 }
+
+describeEngine("python", {
+  create: () => build("legacy.py"),
+  quick: () => requestOf("x"),
+  slow: () => requestOf("x", "loop"),
+});
 
 describe("a wrapper of the predecessor", () => {
   test("runs unchanged: its parameters, its tag and its data are what it was used to", async () => {

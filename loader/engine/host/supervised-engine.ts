@@ -1,0 +1,61 @@
+import type { Logger } from "../../../config/logger.ts";
+import { ServingError } from "../../../proto/errors.ts";
+import type { Engine, EngineHealth } from "../engine.ts";
+import { createSupervisor, type Supervisor, type SupervisorOptions } from "./supervisor.ts";
+
+/** What every engine whose workers are processes is created from. */
+export interface SupervisedEngineOptions {
+  /** The service's id, for messages. */
+  readonly service: string;
+  readonly startTimeoutMs: number;
+  readonly logger: Logger;
+  readonly onHealth: (health: EngineHealth) => void;
+  readonly onProgress: (progress: string) => void;
+}
+
+/** How an engine's workers are started. */
+export type WorkerCommand = Pick<SupervisorOptions, "command" | "env" | "config" | "workers">;
+
+/** The largest frame between loader and worker: a large input, or a long answer. */
+const maxFrameBytes = 268_435_456;
+
+/** How long a call that nobody waits for may go on: user code cannot be stopped from outside but with its process. */
+const cancelGraceMs = 1000;
+
+/** Builds the engine whose calls and sessions a supervisor's workers run. `prepare` is called once, by start. */
+export function createSupervisedEngine(
+  options: SupervisedEngineOptions,
+  prepare: () => WorkerCommand | Promise<WorkerCommand>,
+): Engine {
+  let supervisor: Supervisor | undefined;
+  let isStopped = false;
+  const running = (): Supervisor => {
+    if (supervisor !== undefined && !isStopped) return supervisor;
+    throw new ServingError("SERVICE_NOT_READY", `the engine of service '${options.service}' does not run`);
+  };
+  return {
+    async start(signal) {
+      const worker = await prepare();
+      supervisor = createSupervisor({
+        service: options.service,
+        startTimeoutMs: options.startTimeoutMs,
+        logger: options.logger,
+        onHealth: options.onHealth,
+        onProgress: options.onProgress,
+        ...worker,
+        stopGraceMs: 5000,
+        cancelGraceMs,
+        maxFrameBytes,
+        now: () => performance.now(),
+        random: Math.random,
+      });
+      await running().start(signal);
+    },
+    infer: async (request, signal) => running().infer(request, signal),
+    stream: (request, inputs, signal) => running().stream(request, inputs, signal),
+    async stop() {
+      isStopped = true;
+      await supervisor?.stop();
+    },
+  };
+}

@@ -1,0 +1,40 @@
+import { childEnvironment } from "../../../config/child-environment.ts";
+import type { Engine } from "../engine.ts";
+import { createSupervisedEngine, type SupervisedEngineOptions } from "../host/supervised-engine.ts";
+import { buildNativeHost } from "./build.ts";
+
+/** What a native engine is created from. */
+export interface NativeEngineOptions extends SupervisedEngineOptions {
+  /** The wrapper's library, absolute. */
+  readonly library: string;
+  /** Whether once-calls go through wrapperExecAsync and sessions get a callback. */
+  readonly async: boolean;
+  readonly workers: number;
+  /** Calls that one worker runs at once, each in a thread. */
+  readonly threads: number;
+  /** Handed to wrapperInit as texts. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** How many calls the engine computes at once. */
+export function nativeSlots({ workers, threads }: Pick<NativeEngineOptions, "workers" | "threads">): number {
+  return workers * threads;
+}
+
+/** Builds an engine that runs a C or C++ wrapper library in processes of its own, one loaded model for many threads. */
+export function createNativeEngine(options: NativeEngineOptions): Engine {
+  const config: Record<string, string> = {
+    library: options.library,
+    async: String(options.async),
+    threads: String(options.threads),
+  };
+  for (const [key, value] of Object.entries(options.config)) {
+    config[`config.${key}`] = typeof value === "string" ? value : JSON.stringify(value);
+  }
+  return createSupervisedEngine(options, async () => ({
+    command: [await buildNativeHost()],
+    env: childEnvironment(),
+    config,
+    workers: options.workers,
+  }));
+}

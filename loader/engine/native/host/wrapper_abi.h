@@ -1,0 +1,48 @@
+// The C interface of the predecessor's wrappers: names, numbers and layouts are fixed by existing libraries.
+#pragma once
+
+extern "C" {
+
+enum CtrlType { CTMeterCustom = 0, CTMetricsLog = 1, CTTraceLog = 2 };
+enum DataType { DataText = 0, DataAudio = 1, DataImage = 2, DataVideo = 3, DataPer = 4 };
+enum DataStatus { DataBegin = 0, DataContinue = 1, DataEnd = 2, DataOnce = 3 };
+
+struct ParamList {
+  char *key;
+  char *value;
+  unsigned int vlen;
+  ParamList *next;
+};
+
+// The data is not NUL-terminated; the strings are.
+struct DataList {
+  char *key;
+  void *data;
+  unsigned int len;
+  DataType type;
+  DataStatus status;
+  ParamList *desc;
+  DataList *next;
+};
+
+typedef int (*WrapperCallback)(const void *usrTag, DataList *respData, int ret);
+
+typedef int (*WrapperSetCtrl)(CtrlType type, void *func);
+typedef int (*WrapperInit)(ParamList *config);
+typedef int (*WrapperFini)();
+typedef const char *(*WrapperError)(int code);
+typedef const char *(*WrapperVersion)();
+typedef int (*WrapperLoadRes)(DataList *data, unsigned int id);
+typedef int (*WrapperUnloadRes)(unsigned int id);
+typedef const void *(*WrapperCreate)(const char *usrTag, ParamList *params, WrapperCallback callback,
+                                     unsigned int *resourceIds, int resourceCount, int *error);
+typedef int (*WrapperWrite)(const void *handle, DataList *data);
+typedef int (*WrapperRead)(const void *handle, DataList **result);
+typedef int (*WrapperDestroy)(const void *handle);
+typedef int (*WrapperExec)(const char *usrTag, ParamList *params, DataList *data, DataList **result,
+                           unsigned int *resourceIds, int resourceCount);
+typedef int (*WrapperExecFree)(const char *usrTag, DataList **result);
+typedef int (*WrapperExecAsync)(const char *usrTag, ParamList *params, DataList *data, WrapperCallback callback,
+                                int timeout, unsigned int *resourceIds, int resourceCount);
+typedef const char *(*WrapperDebugInfo)(const void *handle);
+}
