@@ -11,6 +11,8 @@ export interface Endpoint {
   inFlight: number;
   /** What the loader stated last; undefined until its first answer. */
   load: Load | undefined;
+  /** Calls of other gateways that the loader had then: what it stated without our own. */
+  foreignCalls: number;
 }
 
 /** The endpoints that may be called now. A change of members makes a new array, so its identity keys what is derived from it. */

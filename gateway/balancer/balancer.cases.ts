@@ -5,7 +5,7 @@ import type { Balancer } from "./balancer.ts";
 
 /** An endpoint at rest, for tests. */
 export function endpointOf(url: string, changes: Partial<Endpoint> = {}): Endpoint {
-  return { url, weight: 1, inFlight: 0, load: undefined, ...changes };
+  return { url, weight: 1, inFlight: 0, load: undefined, foreignCalls: 0, ...changes };
 }
 
 /** Numbers from 0 to below 1 that are the same on every run (mulberry32). */

@@ -23,14 +23,17 @@ describe("createLeastLoad()", () => {
     expect(picks.get("b")).toBe(0);
   });
 
-  test("goes by what loaders state: slots taken and requests queued for each slot", () => {
-    const pair = [endpointOf("busy", { load: load(4, 0, 3) }), endpointOf("free", { load: load(4, 1) })];
+  test("counts the calls of other gateways that the loader stated", () => {
+    const pair = [
+      endpointOf("busy", { load: load(4, 0, 3), foreignCalls: 7 }),
+      endpointOf("free", { load: load(4, 3) }),
+    ];
     const picks = countPicks(createLeastLoad(seededRandom()), pair, Array(100).fill(undefined));
     expect(picks.get("busy")).toBe(0);
   });
 
-  test("counts its own calls that the loader's last answer does not know of yet", () => {
-    const pair = [endpointOf("stale", { load: load(4, 4), inFlight: 4 }), endpointOf("free", { load: load(4, 3) })];
+  test("counts its own calls, whatever the loader's last answer said of them", () => {
+    const pair = [endpointOf("stale", { load: load(4, 4), inFlight: 4 }), endpointOf("free", { load: load(4, 0) })];
     const picks = countPicks(createLeastLoad(seededRandom()), pair, Array(100).fill(undefined));
     expect(picks.get("stale")).toBe(0);
   });

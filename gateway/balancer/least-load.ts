@@ -37,12 +37,8 @@ function draw(
   return last;
 }
 
-/**
- * Calls for each unit of capacity. What the loader stated covers every gateway's calls but is as old as its last answer;
- * our own calls are exact but ours alone: the larger of the two is nearer the truth.
- */
-function busyness(endpoint: Endpoint): number {
-  const { load, inFlight, weight } = endpoint;
+/** Calls for each unit of capacity: our own, which are exact, and those of other gateways, as the loader stated last. */
+function busyness({ load, inFlight, foreignCalls, weight }: Endpoint): number {
   if (load === undefined || load.total === 0) return inFlight / weight;
-  return Math.max(inFlight, load.total - load.idle + load.queued) / load.total;
+  return (inFlight + foreignCalls) / load.total;
 }

@@ -1,6 +1,6 @@
 import { type DescMessage, type DescMethodUnary, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { ServingError } from "../../proto/errors.ts";
-import { loadHeader, parseLoad } from "../../proto/metadata.ts";
+import { type Load, loadHeader, parseLoad } from "../../proto/metadata.ts";
 import type { Endpoint } from "../types.ts";
 import { type CallSignal, createCallSignal } from "./call-signal.ts";
 import { errorFromConnect } from "./connect-error.ts";
@@ -46,7 +46,7 @@ export function createUnaryCaller(pool: HttpPool): UnaryCaller {
       "connect-timeout-ms": String(Math.ceil(timeoutMs)),
     };
     const response = await pool.post({ url: endpoint.url, path, headers, body, signal });
-    endpoint.load = parseLoad(response.header(loadHeader) ?? null) ?? endpoint.load;
+    noteLoad(endpoint, parseLoad(response.header(loadHeader) ?? null));
     const type = response.header("content-type") ?? "";
     // Compression was not asked for, so nothing is unpacked: a small answer may unpack to a large one.
     if (response.status === 200 && type === "application/proto") return response.body;
@@ -71,6 +71,17 @@ export function createUnaryCaller(pool: HttpPool): UnaryCaller {
       throw errorFromThrown(thrown, service, signal, callSignal);
     }
   };
+}
+
+/**
+ * Our own calls are known exactly and change with every request; what a loader stated is as old as its last answer. Only
+ * the rest of it, the calls of others, is kept: counting ours twice would keep a loader looking busy for as long as it is
+ * avoided.
+ */
+function noteLoad(endpoint: Endpoint, load: Load | undefined): void {
+  if (load === undefined) return;
+  endpoint.load = load;
+  endpoint.foreignCalls = Math.max(0, load.total - load.idle + load.queued - endpoint.inFlight);
 }
 
 function decode<Output extends DescMessage>(schema: Output, bytes: Uint8Array, service: string): MessageShape<Output> {

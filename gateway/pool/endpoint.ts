@@ -10,5 +10,5 @@ export interface EndpointAddress {
 
 /** Builds an endpoint that nothing is known of yet. */
 export function createEndpoint(url: string, weight: number): Endpoint {
-  return { url, weight, inFlight: 0, load: undefined };
+  return { url, weight, inFlight: 0, load: undefined, foreignCalls: 0 };
 }
