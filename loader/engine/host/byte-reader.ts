@@ -18,7 +18,8 @@ export interface ByteReader {
   part(): Part;
 }
 
-const decoder = new TextDecoder();
+// A text may begin with a byte order mark of its own, which is data here.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Builds a reader at the start of a body. */
 export function createByteReader(body: Uint8Array): ByteReader {

@@ -22,8 +22,11 @@ export interface CallTable {
   cancel(callId: number): void;
   /** Passes a worker's frame to its call; frames of calls that are gone are late. Throws FrameError. */
   onFrame(frame: Frame): void;
+  /** Forgets a call that the worker was never told of. */
+  discard(callId: number): void;
   /** Ends every call. */
   fail(error: ServingError): void;
+  /** When the call that was cancelled first, of those that the worker goes on with, was cancelled. */
   oldestCancelledAt(): number | undefined;
 }
 
@@ -32,18 +35,22 @@ interface OpenCall {
   cancelledAt: number | undefined;
 }
 
-/** Builds an empty table. */
-export function createCallTable(now: () => number): CallTable {
+/**
+ * Builds an empty table. `onEnded` hears of every call that is over, cancelled ones included, and whether the worker ended
+ * it itself.
+ */
+export function createCallTable(now: () => number, onEnded: (isAnswered: boolean) => void): CallTable {
   const calls = new Map<number, OpenCall>();
   let last = 0;
-  const end = (callId: number, call: OpenCall, error?: ServingError): void => {
+  const end = (callId: number, call: OpenCall, isAnswered: boolean, error?: ServingError): void => {
     calls.delete(callId);
     if (call.cancelledAt === undefined) call.events.onEnd(error);
+    onEnded(isAnswered);
   };
   const onResult = (callId: number, call: OpenCall, body: Uint8Array): void => {
     const result = readResult(body);
     if (call.cancelledAt === undefined) call.events.onResult(result);
-    if (result.status === Status.END || result.status === Status.ONCE) end(callId, call);
+    if (result.status === Status.END || result.status === Status.ONCE) end(callId, call, true);
   };
   return {
     get size() {
@@ -63,23 +70,32 @@ export function createCallTable(now: () => number): CallTable {
       if (call === undefined) return;
       if (kind === frameKind.ack) call.events.onAck?.();
       else if (kind === frameKind.result) onResult(callId, call, body);
-      else if (kind === frameKind.failed) end(callId, call, readFailure(body));
-      else if (kind === frameKind.done) end(callId, call);
+      else if (kind === frameKind.failed) end(callId, call, true, readFailure(body));
+      else if (kind === frameKind.done) end(callId, call, true);
+    },
+    discard(callId) {
+      calls.delete(callId);
     },
     fail(error) {
-      for (const [callId, call] of calls) end(callId, call, error);
+      for (const [callId, call] of calls) end(callId, call, false, error);
     },
     oldestCancelledAt() {
-      for (const { cancelledAt } of calls.values()) if (cancelledAt !== undefined) return cancelledAt;
-      return undefined;
+      let oldest: number | undefined;
+      for (const { cancelledAt = Number.POSITIVE_INFINITY } of calls.values()) {
+        if (cancelledAt < (oldest ?? Number.POSITIVE_INFINITY)) oldest = cancelledAt;
+      }
+      return oldest;
     },
   };
 }
 
-/** Sends frames to a worker. */
+/** Sends frames to a worker. Throws ServingError PAYLOAD_TOO_LARGE for one that it would not take; nothing is sent then. */
 export type SendFrame = (pieces: readonly Uint8Array[]) => void;
 
-/** Runs one once-call: its single result, or why there is none. */
+/** An answer with more parts than this does not end; each part has a name that the service declares, so few are many. */
+const maxAnswerParts = 1000;
+
+/** Runs one once-call: its answer, or why there is none. An answer in several results is put together. */
 export function execCall(
   calls: CallTable,
   send: SendFrame,
@@ -91,20 +107,34 @@ export function execCall(
       reject(ServingError.from(signal.reason));
       return;
     }
+    let answer: EngineResult | undefined;
     const callId = calls.open({
-      onResult: resolve,
+      onResult(result) {
+        answer = answer === undefined ? result : { ...result, parts: [...answer.parts, ...result.parts] };
+        if (answer.parts.length > maxAnswerParts) {
+          onAbort(new ServingError("ENGINE_FAILED", `the engine's answer has more than ${maxAnswerParts} parts`));
+        }
+      },
       onEnd(error) {
-        signal.removeEventListener("abort", onAbort);
-        // Without an error this comes after the result, and changes nothing.
-        reject(error ?? new ServingError("ENGINE_FAILED", "the engine ended the call without a result"));
+        signal.removeEventListener("abort", onSignal);
+        if (error === undefined && answer !== undefined) resolve({ ...answer, status: Status.ONCE });
+        else reject(error ?? new ServingError("ENGINE_FAILED", "the engine ended the call without a result"));
       },
     });
-    const onAbort = (): void => {
+    const onAbort = (reason: unknown): void => {
+      signal.removeEventListener("abort", onSignal);
       calls.cancel(callId);
       send(encodeFrame(frameKind.cancel, callId));
-      reject(ServingError.from(signal.reason));
+      reject(ServingError.from(reason));
     };
-    signal.addEventListener("abort", onAbort, { once: true });
-    send(encodeFrame(frameKind.exec, callId, writeRequest(request)));
+    const onSignal = (): void => onAbort(signal.reason);
+    signal.addEventListener("abort", onSignal, { once: true });
+    try {
+      send(encodeFrame(frameKind.exec, callId, writeRequest(request)));
+    } catch (error) {
+      signal.removeEventListener("abort", onSignal);
+      calls.discard(callId);
+      reject(ServingError.from(error));
+    }
   });
 }

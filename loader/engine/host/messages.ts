@@ -2,7 +2,7 @@ import { isReason, type Reason, ServingError } from "../../../proto/errors.ts";
 import { type InferRequest, Status } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import type { PartDescription } from "../../../proto/gen/athena/v1/part_pb.ts";
 import type { EngineInput, EngineResult } from "../engine.ts";
-import { createByteReader } from "./byte-reader.ts";
+import { createByteReader, FrameError } from "./byte-reader.ts";
 import { type ByteWriter, createByteWriter, writeList, writeMap, writePart } from "./byte-writer.ts";
 
 /** The numbers of statuses in frames, which are the unified protocol's. */
@@ -67,9 +67,15 @@ export function writeResult(result: EngineResult): ByteWriter {
 /** Reads what {@link writeResult} wrote. Throws FrameError. */
 export function readResult(body: Uint8Array): EngineResult {
   const reader = createByteReader(body);
-  const status = statuses[reader.u8()] ?? Status.CONTINUE;
+  const number = reader.u8();
+  const status = statuses[number];
+  // Taken for something else it could leave a call open for ever.
+  if (status === undefined) throw new FrameError(`${number} is not the status of a result`);
   return { status, parts: reader.list(reader.part) };
 }
+
+/** The longest message of a failure, in characters: it goes into an answer and a log line. */
+const maxMessageLength = 4096;
 
 /** The body of FAILED. */
 export function writeFailure(error: ServingError): ByteWriter {
@@ -86,7 +92,7 @@ export function readFailure(body: Uint8Array): ServingError {
   const text = reader.text();
   const engineCode = reader.i32();
   const reason: Reason = isReason(text) ? text : "ENGINE_FAILED";
-  return new ServingError(reason, reader.text(), engineCode === 0 ? {} : { engineCode });
+  return new ServingError(reason, reader.text().slice(0, maxMessageLength), engineCode === 0 ? {} : { engineCode });
 }
 
 /** The body of INIT. */

@@ -21,14 +21,19 @@ export async function logOutput(
   const write = (text: string): void => {
     if (text !== "" && budget.take()) logger[level]({ output: text }, "output");
   };
-  for await (const chunk of stream) {
-    const pieces = decoder.decode(chunk, { stream: true }).split("\n");
-    const last = pieces.pop() ?? "";
-    for (const piece of pieces) {
-      write((line + piece).slice(0, maxLineLength).trimEnd());
-      line = "";
+  try {
+    for await (const chunk of stream) {
+      const pieces = decoder.decode(chunk, { stream: true }).split("\n");
+      const last = pieces.pop() ?? "";
+      for (const piece of pieces) {
+        write((line + piece).slice(0, maxLineLength).trimEnd());
+        line = "";
+      }
+      if (line.length < maxLineLength) line += last.slice(0, maxLineLength - line.length);
     }
-    if (line.length < maxLineLength) line += last.slice(0, maxLineLength - line.length);
+  } catch (error) {
+    // A pipe that breaks is the worker's end, which is told elsewhere; here it must not become an unhandled rejection.
+    logger.debug({ err: error }, "the worker's output broke off");
   }
   write(line.trimEnd());
   budget.report();

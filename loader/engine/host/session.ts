@@ -36,7 +36,13 @@ export async function* runSession(
   });
   const onAbort = (): void => results.end(ServingError.from(signal.reason));
   signal.addEventListener("abort", onAbort, { once: true });
-  send(encodeFrame(frameKind.create, callId, writeRequest(request)));
+  try {
+    send(encodeFrame(frameKind.create, callId, writeRequest(request)));
+  } catch (error) {
+    signal.removeEventListener("abort", onAbort);
+    calls.discard(callId);
+    throw error;
+  }
   const source = inputs[Symbol.asyncIterator]();
   const feeding = (async () => {
     for (;;) {

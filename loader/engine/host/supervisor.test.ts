@@ -1,4 +1,5 @@
-import { afterEach, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +10,17 @@ import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts"
 import { PartType } from "../../../proto/gen/athena/v1/part_pb.ts";
 import type { EngineHealth } from "../engine.ts";
 import { createSupervisor, type Supervisor, type SupervisorOptions } from "./supervisor.ts";
+
+/** False for a process that is gone, or dead and not yet collected by its parent. */
+function isRunning(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The state follows the name, which may hold anything but ends with the last parenthesis.
+    return !"ZX".includes(stat.charAt(stat.lastIndexOf(")") + 2));
+  } catch {
+    return false;
+  }
+}
 
 const running: Supervisor[] = [];
 const never = new AbortController().signal;
@@ -80,9 +92,29 @@ async function answers(supervisor: Supervisor): Promise<boolean> {
   return (await reasonOf(supervisor.infer(ask("echo"), never))) === "answered";
 }
 
-async function socketFolders(): Promise<string[]> {
-  return (await readdir(tmpdir())).filter((name) => name.startsWith("athena-engine-"));
+/** Waits until a worker says that it loops; gives its process id. */
+async function untilLooping(lines: readonly Record<string, unknown>[]): Promise<number> {
+  const said = (): string | undefined => /looping (\d+)/.exec(lines.map((line) => line.output).join("\n"))?.[1];
+  await eventually(() => said() !== undefined);
+  return Number(said());
 }
+
+async function numberFrom(supervisor: Supervisor, what: string): Promise<number> {
+  const { parts } = await supervisor.infer(ask(what), never);
+  return Number(new TextDecoder().decode(parts[0]?.data));
+}
+
+/** Where the tests of this file make their sockets: beside them, others do the same. */
+const folder = mkdtempSync(join(tmpdir(), "supervisor-test-"));
+const outerFolder = process.env.TMPDIR;
+beforeAll(() => {
+  process.env.TMPDIR = folder;
+});
+afterAll(() => {
+  if (outerFolder === undefined) delete process.env.TMPDIR;
+  else process.env.TMPDIR = outerFolder;
+  rmSync(folder, { recursive: true });
+});
 
 describe("a supervised worker", () => {
   test("answers 1,000 calls, 32 at once, each with its own payload", async () => {
@@ -140,12 +172,14 @@ describe("a supervised worker", () => {
   });
 
   test("is killed when it loops past the call's end, and the caller does not wait for that", async () => {
-    const { supervisor } = build();
+    const { supervisor, lines } = build();
     await supervisor.start(never);
     const caller = new AbortController();
     const looping = reasonOf(supervisor.infer(ask("loop"), caller.signal));
+    const pid = await untilLooping(lines);
     caller.abort(new ServingError("DEADLINE_EXCEEDED", "too late"));
     expect(await looping).toBe("DEADLINE_EXCEEDED");
+    await eventually(() => !isRunning(pid));
     await eventually(() => answers(supervisor));
   });
 
@@ -170,14 +204,76 @@ describe("a supervised worker", () => {
     await expect(hanging.start(never)).rejects.toThrow("not ready within 500 ms");
   });
 
-  test("leaves no folder behind when it is stopped, hung or not", async () => {
-    const before = await socketFolders();
-    const { supervisor } = build({ workers: 2 });
+  test("that loops does not take the calls behind it along: they were not begun, and may go elsewhere", async () => {
+    const { supervisor, lines } = build({ callsPerWorker: 1 });
     await supervisor.start(never);
-    expect((await socketFolders()).length).toBe(before.length + 2);
+    const caller = new AbortController();
+    const looping = reasonOf(supervisor.infer(ask("loop"), caller.signal));
+    await untilLooping(lines);
+    caller.abort(new ServingError("DEADLINE_EXCEEDED", "too late"));
+    const behind = reasonOf(supervisor.infer(ask("echo"), never));
+    expect(await looping).toBe("DEADLINE_EXCEEDED");
+    expect(await behind).toBe("SERVICE_NOT_READY");
+    await eventually(() => answers(supervisor));
+  });
+
+  test("is not broken by a request or an answer that is larger than a frame", async () => {
+    const { supervisor } = build({ callsPerWorker: 1 });
+    await supervisor.start(never);
+    const pid = await numberFrom(supervisor, "pid");
+    expect(await reasonOf(supervisor.infer(requestOf(new Uint8Array(64_000_000)), never))).toBe("PAYLOAD_TOO_LARGE");
+    await expect(supervisor.infer(ask("grow"), never)).rejects.toThrow("the engine's answer is larger than 64000000");
+    expect(await numberFrom(supervisor, "pid")).toBe(pid);
+  });
+
+  test("that is silent without a call is killed and replaced", async () => {
+    const { supervisor } = build({ probeIntervalMs: 50 });
+    await supervisor.start(never);
+    const pid = await numberFrom(supervisor, "pid");
+    process.kill(pid, "SIGSTOP");
+    await eventually(() => !isRunning(pid));
+    await eventually(() => answers(supervisor));
+    expect(await numberFrom(supervisor, "pid")).not.toBe(pid);
+  });
+
+  test("in a crash loop is started five times and then left, and health says why", async () => {
+    const { supervisor, healths, progress } = build({ config: { init: "exit soon" } });
+    await supervisor.start(never);
+    await eventually(() =>
+      healths.some((health) => !health.ready && health.reason.includes("5 times within a minute")),
+    );
+    expect(progress.length).toBe(5);
+    expect(await reasonOf(supervisor.infer(ask("echo"), never))).toBe("SERVICE_NOT_READY");
+  });
+
+  test("leaves no process and no folder behind when it is stopped, hung or not, nor what it started itself", async () => {
+    const { supervisor, lines } = build({ workers: 2 });
+    await supervisor.start(never);
+    const grandchild = await numberFrom(supervisor, "spawn");
     const looping = reasonOf(supervisor.infer(ask("loop"), never));
+    const pids = [grandchild, await numberFrom(supervisor, "pid"), await untilLooping(lines)];
+    expect(pids.map(isRunning)).toEqual([true, true, true]);
     await supervisor.stop();
     expect(await looping).toBe("ENGINE_CRASHED");
-    expect(await socketFolders()).toEqual(before);
+    await eventually(() => !pids.some(isRunning));
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test("does not outlive a loader that is killed, even in a loop, and leaves no folder behind", async () => {
+    const loader = Bun.spawn([process.execPath, join(import.meta.dir, "fixture-loader.ts")], {
+      env: childEnvironment(),
+      stdout: "pipe",
+    });
+    let said = "";
+    for await (const chunk of loader.stdout) {
+      said += new TextDecoder().decode(chunk);
+      if (/looping \d+/.test(said)) break;
+    }
+    const pid = Number(/looping (\d+)/.exec(said)?.[1]);
+    expect(isRunning(pid)).toBe(true);
+    loader.kill("SIGKILL");
+    await loader.exited;
+    await eventually(() => !isRunning(pid));
+    expect(await readdir(folder)).toEqual([]);
   });
 });

@@ -1,15 +1,24 @@
 import { ServingError } from "../../../proto/errors.ts";
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import type { EngineHealth, EngineInput, EngineResult } from "../engine.ts";
-import { createRestartPolicy } from "./restart-policy.ts";
-import { startWorkerProcess, type WorkerOptions, type WorkerProcess } from "./worker-process.ts";
+import { createDispatcher, type Dispatcher } from "./dispatcher.ts";
+import { createKeeper } from "./keeper.ts";
+import type { Restart } from "./restart-policy.ts";
+import { watchWorkers } from "./watch.ts";
+import type { WorkerOptions, WorkerProcess } from "./worker-process.ts";
 
 /** What {@link createSupervisor} is told beside how a worker is started. */
 export interface SupervisorOptions extends WorkerOptions {
   /** How many processes are kept alive. */
   readonly workers: number;
+  /** Calls and sessions that one worker is given at once; the others wait here, so that they do not end with it. */
+  readonly callsPerWorker?: number;
+  /** Calls that may wait for a worker. The scheduler holds slots, so normally none does. */
+  readonly maxWaitingCalls?: number;
   /** How long a worker may go on with a call that nobody waits for before it is killed. */
   readonly cancelGraceMs: number;
+  /** How often a worker without a call is asked for a sign of life; it is killed when it leaves two unanswered. */
+  readonly probeIntervalMs?: number;
   readonly onHealth: (health: EngineHealth) => void;
   /** Numbers in [0, 1). */
   readonly random: () => number;
@@ -27,109 +36,91 @@ export interface Supervisor {
   stop(): Promise<void>;
 }
 
+/** Enough for any number of threads, and few enough to hold. */
+const defaultCallsPerWorker = 1024;
+const defaultMaxWaitingCalls = 1024;
+const defaultProbeIntervalMs = 5000;
+
 /** Builds a supervisor; nothing is started yet. */
 export function createSupervisor(options: SupervisorOptions): Supervisor {
-  const { service, logger, now, onHealth } = options;
-  const nextRestart = createRestartPolicy(now, options.random);
-  const stopping = new AbortController();
-  const workers = createWorkerSet(options, stopping.signal, onCrash);
+  const { service, onHealth, probeIntervalMs = defaultProbeIntervalMs } = options;
+  const ready = new Set<WorkerProcess>();
+  const dispatcher = createDispatcher(ready, {
+    service,
+    callsPerWorker: options.callsPerWorker ?? defaultCallsPerWorker,
+    maxWaitingCalls: options.maxWaitingCalls ?? defaultMaxWaitingCalls,
+  });
+  let isStarted = false;
+  let isStopped = false;
+  let unwatch = (): void => {};
 
-  function onCrash(): void {
-    const { crashes, isLoop, delayMs } = nextRestart();
-    if (workers.ready.size === 0) {
-      const reason = isLoop ? `its engine ended ${crashes} times within a minute` : "its engine is restarting";
-      onHealth({ ready: false, reason });
-    }
-    logger.error({ crashes, restartInMs: Math.round(delayMs) }, "a worker ended");
-    const timer = setTimeout(() => void restart(), delayMs);
-    stopping.signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
-  }
+  const onReady = (worker: WorkerProcess): void => {
+    if (isStopped) return;
+    ready.add(worker);
+    if (isStarted) onHealth({ ready: true });
+    dispatcher.advance();
+  };
+  const onDown = ({ crashes, isLoop }: Restart, worker?: WorkerProcess): void => {
+    if (worker !== undefined) ready.delete(worker);
+    if (ready.size > 0) return;
+    dispatcher.refuse();
+    const reason = isLoop ? `its engine ended ${crashes} times within a minute` : "its engine is restarting";
+    if (isStarted) onHealth({ ready: false, reason });
+  };
+  const events = { onReady, onDown, onCallEnded: dispatcher.advance };
+  const keepers = Array.from({ length: options.workers }, () => createKeeper(options, options.random, events));
 
-  async function restart(): Promise<void> {
-    try {
-      await workers.startOne();
-      onHealth({ ready: true });
-    } catch (error) {
-      if (stopping.signal.aborted) return;
-      logger.error({ err: error }, "a worker could not be restarted");
-      onCrash();
-    }
-  }
+  const stopAll = async (reason: unknown): Promise<void> => {
+    isStopped = true;
+    unwatch();
+    ready.clear();
+    dispatcher.refuse();
+    await Promise.all(keepers.map((keeper) => keeper.stop(reason)));
+  };
 
   return {
     async start(signal) {
-      const timer = setInterval(() => killStuck(workers.ready, options), Math.max(10, options.cancelGraceMs / 4));
-      stopping.signal.addEventListener("abort", () => clearInterval(timer), { once: true });
-      const onAbort = (): void => stopping.abort(signal.reason);
+      const aborted = Promise.withResolvers<never>();
+      const onAbort = (): void => aborted.reject(ServingError.from(signal.reason));
       signal.addEventListener("abort", onAbort, { once: true });
+      if (signal.aborted) onAbort();
+      unwatch = watchWorkers(ready, { ...options, probeIntervalMs });
       try {
-        await Promise.all(Array.from({ length: options.workers }, workers.startOne));
-        onHealth({ ready: true });
+        await Promise.race([Promise.all(keepers.map((keeper) => keeper.start())), aborted.promise]);
       } catch (error) {
-        stopping.abort(error);
-        await workers.stop();
+        await stopAll(error);
         throw error;
       } finally {
         signal.removeEventListener("abort", onAbort);
       }
+      isStarted = true;
+      if (ready.size > 0) onHealth({ ready: true });
     },
-    infer: async (request, signal) => leastBusy(workers.ready, service).exec(request, signal),
-    stream: (request, inputs, signal) => leastBusy(workers.ready, service).stream(request, inputs, signal),
-    async stop() {
-      stopping.abort(new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' was stopped`));
-      await workers.stop();
-    },
+    infer: (request, signal) => dispatcher.run((worker) => worker.exec(request, signal), signal),
+    stream: (request, inputs, signal) => runStream(dispatcher, request, inputs, signal),
+    stop: () => stopAll(new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' was stopped`)),
   };
 }
 
-function leastBusy(ready: ReadonlySet<WorkerProcess>, service: string): WorkerProcess {
-  let best: WorkerProcess | undefined;
-  for (const worker of ready) if (best === undefined || worker.calls < best.calls) best = worker;
-  if (best !== undefined) return best;
-  throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' is restarting`);
-}
-
-interface WorkerSet {
-  readonly ready: ReadonlySet<WorkerProcess>;
-  /** Starts one more worker; resolves when it is ready. */
-  startOne(): Promise<void>;
-  /** Resolves when every process that was ever started is gone. */
-  stop(): Promise<void>;
-}
-
-function createWorkerSet(options: SupervisorOptions, stopping: AbortSignal, onCrash: () => void): WorkerSet {
-  const ready = new Set<WorkerProcess>();
-  // What stop() waits for: starts under way and processes that live.
-  const pending = new Set<Promise<unknown>>();
-  const track = <Result>(promise: Promise<Result>): Promise<Result> => {
-    const settled: Promise<unknown> = promise.catch(() => {}).then(() => pending.delete(settled));
-    pending.add(settled);
-    return promise;
-  };
-  return {
-    ready,
-    async startOne() {
-      const worker = await track(startWorkerProcess(options, stopping));
-      ready.add(worker);
-      void track(worker.gone);
-      void worker.ended.then(() => {
-        ready.delete(worker);
-        if (!stopping.aborted) onCrash();
-      });
-    },
-    async stop() {
-      await Promise.all([...ready].map((worker) => worker.stop()));
-      await Promise.all(pending);
-    },
-  };
-}
-
-/** Ends workers that are stuck in calls which nobody waits for. */
-function killStuck(ready: ReadonlySet<WorkerProcess>, { now, cancelGraceMs, logger }: SupervisorOptions): void {
-  for (const worker of ready) {
-    const cancelledAt = worker.oldestCancelledAt();
-    if (cancelledAt === undefined || now() - cancelledAt < cancelGraceMs) continue;
-    logger.error({ pid: worker.pid }, "a worker is killed: it does not end a cancelled call");
-    worker.kill();
+/** A session that waits for its worker like any call, and holds it until it is over. */
+async function* runStream(
+  dispatcher: Dispatcher<WorkerProcess>,
+  request: InferRequest,
+  inputs: AsyncIterable<EngineInput>,
+  signal: AbortSignal,
+): AsyncGenerator<EngineResult> {
+  let results: AsyncGenerator<EngineResult> | undefined;
+  // The first step is what opens the session on the worker.
+  let next = await dispatcher.run((worker) => {
+    results = worker.stream(request, inputs, signal);
+    return results.next();
+  }, signal);
+  try {
+    while (next.done !== true) {
+      yield next.value;
+      next = (await results?.next()) ?? { done: true, value: undefined };
+    }
+  } finally {
+    await results?.return(undefined);
   }
 }

@@ -1,11 +1,15 @@
+import { rmdirSync, unlinkSync } from "node:fs";
+import { dirname } from "node:path";
 import type { Socket } from "bun";
 import { ServingError } from "../../../proto/errors.ts";
 import { type InferRequest, Status } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import type { Part } from "../../../proto/gen/athena/v1/part_pb.ts";
 import { createByteReader } from "./byte-reader.ts";
 import type { ByteWriter } from "./byte-writer.ts";
+import { endWithParent } from "./end-with-parent.ts";
 import { createFrameParser, encodeFrame, type Frame, frameKind } from "./frames.ts";
 import { readRequest, writeFailure, writeResult, writeText } from "./messages.ts";
+import { signalGroup } from "./process-group.ts";
 import { createSocketWriter, type SocketWriter } from "./socket-writer.ts";
 
 /** Answers one request; called once at a time. */
@@ -26,39 +30,81 @@ export interface WorkerDefinition {
 
 /**
  * Serves a loader from inside a worker process, one call after the other, until the loader says stop or is gone; then the
- * process ends, so that none outlives its loader.
+ * process ends, with all that it started, so that none outlives its loader.
  */
 export async function serveWorker(definition: WorkerDefinition): Promise<void> {
+  endWithParent();
   const parser = createFrameParser(definition.maxFrameBytes);
-  /** Calls that wait for their turn; a cancelled one is taken out. */
+  let writer: SocketWriter | undefined;
+  const onFrame = createFrameHandler(definition, (pieces) => writer?.send(pieces));
+  const connecting = Bun.connect<undefined>({
+    unix: definition.socketPath,
+    socket: {
+      open(socket: Socket<undefined>) {
+        writer = createSocketWriter(socket);
+        writer.send(encodeFrame(frameKind.hello, 0, writeText(definition.token)));
+      },
+      data(_socket, chunk) {
+        for (const frame of parser.push(chunk)) onFrame(frame);
+      },
+      drain: () => writer?.onDrain(),
+      close: endGroup,
+      // What a handler throws comes here: bytes that are no frame.
+      error(_socket, error) {
+        print(error);
+        process.exit(1);
+      },
+    },
+  });
+  await connecting.catch((error: unknown) => {
+    print(error);
+    removeSocket(definition.socketPath);
+    process.exit(1);
+  });
+}
+
+/** What the worker does with each frame. Calls run one after the other; those that are cancelled before their turn do not. */
+function createFrameHandler(
+  { init, maxFrameBytes }: WorkerDefinition,
+  sendPieces: (pieces: readonly Uint8Array[]) => void,
+): (frame: Frame) => void {
   const waiting = new Set<number>();
   let handler: WorkerHandler | undefined;
   let last: Promise<void> = Promise.resolve();
-  let writer: SocketWriter | undefined;
-  const send = (kind: number, callId: number, body?: ByteWriter): void => writer?.send(encodeFrame(kind, callId, body));
+  const send = (kind: number, callId: number, body?: ByteWriter): void => sendPieces(encodeFrame(kind, callId, body));
+  const fail = (callId: number, thrown: unknown): void => {
+    if (!(thrown instanceof ServingError) || thrown.cause !== undefined) print(thrown);
+    send(frameKind.failed, callId, writeFailure(failureFrom(thrown)));
+  };
 
   const exec = async ({ callId, body }: Frame): Promise<void> => {
     if (!waiting.delete(callId)) return send(frameKind.done, callId);
     try {
       if (handler === undefined) throw new ServingError("SERVICE_NOT_READY", "the engine is not ready");
-      send(frameKind.result, callId, writeResult({ parts: await handler(readRequest(body)), status: Status.ONCE }));
+      const answer = writeResult({ parts: await handler(readRequest(body)), status: Status.ONCE });
+      const pieces = encodeFrame(frameKind.result, callId, answer);
+      // The loader takes a larger one for a breach of the protocol, and ends this process.
+      if (pieces.reduce((sum, piece) => sum + piece.length, 0) > maxFrameBytes) {
+        throw new ServingError("ENGINE_FAILED", `the engine's answer is larger than ${maxFrameBytes} bytes`);
+      }
+      sendPieces(pieces);
     } catch (thrown) {
-      send(frameKind.failed, callId, writeFailure(failureFrom(thrown)));
+      fail(callId, thrown);
     }
   };
 
-  const init = async (body: Uint8Array): Promise<void> => {
+  const start = async (body: Uint8Array): Promise<void> => {
     try {
       const report = (progress: string): void => send(frameKind.progress, 0, writeText(progress));
-      handler = await definition.init(createByteReader(body).map(), report);
+      handler = await init(createByteReader(body).map(), report);
       send(frameKind.ready, 0, writeText(""));
     } catch (thrown) {
-      send(frameKind.failed, 0, writeFailure(failureFrom(thrown)));
+      fail(0, thrown);
     }
   };
 
-  const onFrame = (frame: Frame): void => {
-    if (frame.kind === frameKind.init) last = init(frame.body);
+  return (frame) => {
+    if (frame.kind === frameKind.init) last = start(frame.body);
     else if (frame.kind === frameKind.exec) {
       waiting.add(frame.callId);
       last = last.then(() => exec(frame));
@@ -66,22 +112,28 @@ export async function serveWorker(definition: WorkerDefinition): Promise<void> {
     else if (frame.kind === frameKind.ping) send(frameKind.pong, frame.callId);
     else if (frame.kind === frameKind.stop) process.exit(0);
   };
+}
 
-  await Bun.connect<undefined>({
-    unix: definition.socketPath,
-    socket: {
-      open(socket: Socket<undefined>) {
-        writer = createSocketWriter(socket);
-        send(frameKind.hello, 0, writeText(definition.token));
-      },
-      data(_socket, chunk) {
-        for (const frame of parser.push(chunk)) onFrame(frame);
-      },
-      drain: () => writer?.onDrain(),
-      close: () => process.exit(0),
-      error: () => process.exit(1),
-    },
-  });
+/** The loader is gone: nobody else would end what this process started. */
+function endGroup(): void {
+  signalGroup(process.pid, "SIGKILL");
+  // Not the leader of a group: it was started by hand.
+  process.exit(0);
+}
+
+/** The loader died before it could remove the socket and the folder that it made for this worker alone. */
+function removeSocket(path: string): void {
+  try {
+    unlinkSync(path);
+    rmdirSync(dirname(path));
+  } catch {
+    // Already gone, or never there.
+  }
+}
+
+/** Prints what went wrong, whole: the loader makes it log lines, and the caller is told less. */
+function print(thrown: unknown): void {
+  process.stderr.write(`${Bun.inspect(thrown)}\n`);
 }
 
 function failureFrom(thrown: unknown): ServingError {

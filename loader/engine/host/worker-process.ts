@@ -1,17 +1,23 @@
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import type { Socket, Subprocess } from "bun";
 import type { Logger } from "../../../config/logger.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import type { EngineInput, EngineResult } from "../engine.ts";
-import { createCallTable, execCall } from "./call.ts";
-import { createFrameParser, encodeFrame, type Frame, frameKind } from "./frames.ts";
+import { createCallTable, execCall, type SendFrame } from "./call.ts";
+import { encodeFrame, type Frame, frameKind } from "./frames.ts";
 import { readFailure, readText, writeConfig } from "./messages.ts";
 import { logOutput } from "./output-log.ts";
+import { signalGroup } from "./process-group.ts";
 import { runSession } from "./session.ts";
-import { createSocketWriter, type SocketWriter } from "./socket-writer.ts";
+import { listenForWorker, type WorkerChannel } from "./worker-channel.ts";
+import {
+  createSocketFolder,
+  createToken,
+  endOf,
+  type SocketFolder,
+  spawnWorker,
+  untilGone,
+  untilReady,
+} from "./worker-start.ts";
 
 /** How a worker process is started. */
 export interface WorkerOptions {
@@ -35,75 +41,87 @@ export interface WorkerOptions {
 /** One worker process that is ready for calls. */
 export interface WorkerProcess {
   readonly pid: number;
-  /** Resolves when the process has ended, however it did, before its calls fail. */
+  /** False from the moment in which the process has ended, before its calls fail. */
+  readonly isAlive: boolean;
+  /** Resolves when the process has ended, however it did. */
   readonly ended: Promise<void>;
-  /** Resolves when nothing of it is left. */
+  /** Resolves when nothing of it is left: its group, its connection, its folder. Never rejects. */
   readonly gone: Promise<void>;
-  /** Calls that it has not answered. */
+  /** Calls that it has not ended, cancelled ones included. */
   readonly calls: number;
   /** Runs one once-call. When the signal aborts, the worker is told, the caller is not kept waiting. */
   exec(request: InferRequest, signal: AbortSignal): Promise<EngineResult>;
   /** Runs one session. Throws ServingError. */
-  stream(request: InferRequest, inputs: AsyncIterable<EngineInput>, signal: AbortSignal): AsyncIterable<EngineResult>;
-  /** Calls that were cancelled and that the worker has not finished yet, by the time of their cancelling. */
+  stream(request: InferRequest, inputs: AsyncIterable<EngineInput>, signal: AbortSignal): AsyncGenerator<EngineResult>;
+  /** When the call that was cancelled first, of those that the worker goes on with, was cancelled. */
   oldestCancelledAt(): number | undefined;
-  /** Asks it to stop, then kills it. Resolves when it is gone. */
+  /** Asks for a sign of life. */
+  ping(): void;
+  /** How often it was asked since it last said anything. */
+  readonly unansweredPings: number;
+  /** Asks it to stop, then terminates it, then kills it. Resolves when it is gone. */
   stop(): Promise<void>;
-  /** Kills it at once. */
+  /** Kills it, and all that it started, at once. */
   kill(): void;
 }
 
 /**
  * Starts a worker process and waits until it is ready. It is led to a Unix socket in a private folder, and must say a
- * secret first, so that nothing else poses as the worker.
+ * secret first, so that nothing else poses as the worker. `onCallEnded` hears of every call that is over, and whether the
+ * worker ended it itself.
  *
  * @throws ServingError SERVICE_NOT_READY with the worker's own words when it fails to start, or not in time.
  */
-export async function startWorkerProcess(options: WorkerOptions, signal: AbortSignal): Promise<WorkerProcess> {
-  const { service, logger, now } = options;
-  const folder = await mkdtemp(join(tmpdir(), "athena-engine-"));
-  await chmod(folder, 0o700);
-  const calls = createCallTable(now);
+export async function startWorkerProcess(
+  options: WorkerOptions,
+  signal: AbortSignal,
+  onCallEnded: (isAnswered: boolean) => void = () => {},
+): Promise<WorkerProcess> {
+  const { service } = options;
+  const folder = await createSocketFolder();
   const ready = Promise.withResolvers<void>();
   // A rejection that comes while nobody waits yet is not lost: it is awaited below.
   ready.promise.catch(() => {});
-  const channel = listenForWorker(join(folder, "socket"), options, {
-    ready,
-    onCallFrame: calls.onFrame,
-    // Without its connection it is of no use, and its calls would wait for ever.
-    onLost: () => child.kill("SIGKILL"),
-  });
-  let child: Subprocess<"ignore", "pipe", "pipe">;
-  try {
-    child = spawnWorker(options, folder, channel.token);
-  } catch (cause) {
-    channel.close();
-    await rm(folder, { recursive: true, force: true });
-    throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' cannot be started`, { cause });
-  }
-  void logOutput(child.stdout, logger, "info", now);
-  void logOutput(child.stderr, logger, "warn", now);
+  const calls = createCallTable(options.now, onCallEnded);
+  let unansweredPings = 0;
+  const onFrame = (frame: Frame): void => {
+    unansweredPings = 0;
+    if (frame.callId !== 0) calls.onFrame(frame);
+    else onOwnFrame(frame, options, ready);
+  };
+  const { child, channel } = await launch(options, folder, onFrame);
   const ended = Promise.withResolvers<void>();
-  let hasEnded = false;
+  let isAlive = true;
   const gone = child.exited.then(async () => {
-    hasEnded = true;
+    isAlive = false;
     ended.resolve();
-    const how = child.signalCode === null ? `exit code ${child.exitCode}` : `signal ${child.signalCode}`;
-    const error = new ServingError("ENGINE_CRASHED", `the engine of service '${service}' ended (${how})`);
-    ready.reject(
-      new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' ended before it was ready (${how})`),
-    );
-    calls.fail(error);
+    const how = endOf(child);
+    const early = `the engine of service '${service}' ended before it was ready (${how})`;
+    ready.reject(new ServingError("SERVICE_NOT_READY", early));
+    calls.fail(new ServingError("ENGINE_CRASHED", `the engine of service '${service}' ended (${how})`));
+    signalGroup(child.pid, "SIGKILL");
     channel.close();
-    await rm(folder, { recursive: true, force: true });
+    await folder.remove();
   });
-  await untilReady(ready.promise, child, gone, options, signal);
+  // The id of a process that has ended may be another's by now.
+  const end = (how: NodeJS.Signals): void => {
+    if (isAlive) signalGroup(child.pid, how);
+  };
+  await untilReady(ready.promise, service, options.startTimeoutMs, signal).catch(async (error: unknown) => {
+    end("SIGKILL");
+    await gone;
+    throw error;
+  });
 
+  const send = limitedSend(channel, options);
   const assertAlive = (): void => {
-    if (hasEnded) throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' has ended`);
+    if (!isAlive) throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' has ended`);
   };
   return {
     pid: child.pid,
+    get isAlive() {
+      return isAlive;
+    },
     ended: ended.promise,
     gone,
     get calls() {
@@ -111,125 +129,76 @@ export async function startWorkerProcess(options: WorkerOptions, signal: AbortSi
     },
     async exec(request, callSignal) {
       assertAlive();
-      return execCall(calls, channel.send, request, callSignal);
+      return execCall(calls, send, request, callSignal);
     },
     stream(request, inputs, callSignal) {
       assertAlive();
-      return runSession(calls, channel.send, request, inputs, callSignal);
+      return runSession(calls, send, request, inputs, callSignal);
     },
     oldestCancelledAt: calls.oldestCancelledAt,
-    async stop() {
-      channel.send(encodeFrame(frameKind.stop, 0));
-      const timers = [
-        setTimeout(() => child.kill("SIGTERM"), options.stopGraceMs / 2),
-        setTimeout(() => child.kill("SIGKILL"), options.stopGraceMs),
-      ];
-      await gone;
-      for (const timer of timers) clearTimeout(timer);
+    ping() {
+      unansweredPings += 1;
+      channel.send(encodeFrame(frameKind.ping, 0));
     },
-    kill: () => child.kill("SIGKILL"),
+    get unansweredPings() {
+      return unansweredPings;
+    },
+    stop() {
+      channel.send(encodeFrame(frameKind.stop, 0));
+      return untilGone(gone, end, options.stopGraceMs);
+    },
+    kill: () => end("SIGKILL"),
   };
 }
 
-function spawnWorker({ command, cwd, env }: WorkerOptions, folder: string, token: string) {
-  return Bun.spawn([...command], {
-    ...(cwd === undefined ? {} : { cwd }),
-    env: { ...env, ATHENA_ENGINE_SOCKET: join(folder, "socket"), ATHENA_ENGINE_TOKEN: token },
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-  });
-}
-
-async function untilReady(
-  ready: Promise<void>,
-  child: Subprocess,
-  gone: Promise<void>,
-  { service, startTimeoutMs }: WorkerOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => {
-    const message = `the engine of service '${service}' was not ready within ${startTimeoutMs} ms`;
-    late.reject(new ServingError("SERVICE_NOT_READY", message));
-  }, startTimeoutMs);
-  const onAbort = (): void => late.reject(ServingError.from(signal.reason));
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
+/** Listens, and spawns the process that is to connect. Leaves nothing behind when that fails. */
+async function launch(options: WorkerOptions, folder: SocketFolder, onFrame: (frame: Frame) => void) {
+  const { logger, now, service } = options;
+  const token = createToken();
+  let channel: WorkerChannel | undefined;
   try {
-    await Promise.race([ready, late.promise]);
-  } catch (error) {
-    child.kill("SIGKILL");
-    await gone;
-    throw error;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", onAbort);
+    const listening = listenForWorker(folder.path, token, options.maxFrameBytes, {
+      onHello() {
+        listening.send(encodeFrame(frameKind.init, 0, writeConfig(options.config)));
+        // The connection stands: without its folder nothing is left behind, even if this process is killed.
+        void folder.remove();
+      },
+      onFrame,
+      onLost(error) {
+        if (error !== undefined) logger.error({ err: error }, "the worker broke the protocol");
+        // Without its connection it is of no use, and its calls would wait for ever.
+        if (child.exitCode === null && child.signalCode === null) signalGroup(child.pid, "SIGKILL");
+      },
+    });
+    channel = listening;
+    const child = spawnWorker(options, folder.path, token);
+    void logOutput(child.stdout, logger, "info", now);
+    void logOutput(child.stderr, logger, "warn", now);
+    return { child, channel };
+  } catch (cause) {
+    channel?.close();
+    await folder.remove();
+    throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' cannot be started`, { cause });
   }
 }
 
-interface Channel {
-  readonly token: string;
-  send(pieces: readonly Uint8Array[]): void;
-  close(): void;
+/** Takes in what a worker says about itself. Throws FrameError. */
+function onOwnFrame({ kind, body }: Frame, options: WorkerOptions, ready: PromiseWithResolvers<void>): void {
+  if (kind === frameKind.progress) options.onProgress(readText(body));
+  else if (kind === frameKind.ready) ready.resolve();
+  else if (kind === frameKind.failed) {
+    ready.reject(new ServingError("SERVICE_NOT_READY", readFailure(body).message));
+  }
 }
 
-interface ChannelEvents {
-  readonly ready: PromiseWithResolvers<void>;
-  onCallFrame(frame: Frame): void;
-  /** The worker's connection is gone. */
-  onLost(): void;
-}
-
-/** Waits on the socket for the worker, greets it, and passes on the frames of its calls. */
-function listenForWorker(path: string, options: WorkerOptions, events: ChannelEvents): Channel {
-  const { ready } = events;
-  const token = Buffer.from(crypto.getRandomValues(new Uint8Array(24))).toString("hex");
-  let worker: { socket: Socket<undefined>; writer: SocketWriter } | undefined;
-  const parser = createFrameParser(options.maxFrameBytes);
-
-  const greet = (socket: Socket<undefined>, frame: Frame): void => {
-    if (frame.kind !== frameKind.hello || readText(frame.body) !== token) throw new Error("a stranger on the socket");
-    worker = { socket, writer: createSocketWriter(socket) };
-    worker.writer.send(encodeFrame(frameKind.init, 0, writeConfig(options.config)));
-  };
-  const onFrame = (socket: Socket<undefined>, frame: Frame): void => {
-    if (worker === undefined) greet(socket, frame);
-    else if (frame.callId !== 0) events.onCallFrame(frame);
-    else if (frame.kind === frameKind.progress) options.onProgress(readText(frame.body));
-    else if (frame.kind === frameKind.ready) ready.resolve();
-    else if (frame.kind === frameKind.failed) {
-      ready.reject(new ServingError("SERVICE_NOT_READY", readFailure(frame.body).message));
+/** Refuses what the worker would take for a breach of the protocol, which would fail every other call of it. */
+function limitedSend(channel: WorkerChannel, { service, maxFrameBytes }: WorkerOptions): SendFrame {
+  return (pieces) => {
+    const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    if (size > maxFrameBytes) {
+      const message = `the request is larger than the engine of service '${service}' takes (${maxFrameBytes} bytes)`;
+      throw new ServingError("PAYLOAD_TOO_LARGE", message);
     }
-  };
-
-  const server = Bun.listen<undefined>({
-    unix: path,
-    socket: {
-      data(socket, chunk) {
-        if (worker !== undefined && worker.socket !== socket) return void socket.end();
-        try {
-          for (const frame of parser.push(chunk)) onFrame(socket, frame);
-        } catch (error) {
-          options.logger.error({ err: error }, "the worker broke the protocol");
-          socket.terminate();
-        }
-      },
-      drain: (socket) => {
-        if (worker?.socket === socket) worker.writer.onDrain();
-      },
-      close(socket) {
-        if (worker?.socket === socket) events.onLost();
-      },
-      error() {},
-    },
-  });
-  return {
-    token,
-    send: (pieces) => worker?.writer.send(pieces),
-    close() {
-      worker?.socket.terminate();
-      server.stop(true);
-    },
+    channel.send(pieces);
   };
 }

@@ -36,5 +36,6 @@ export function createNativeEngine(options: NativeEngineOptions): Engine {
     env: childEnvironment(),
     config,
     workers: options.workers,
+    callsPerWorker: options.threads,
   }));
 }

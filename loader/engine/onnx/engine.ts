@@ -49,6 +49,8 @@ export function createOnnxEngine(options: OnnxEngineOptions): Engine {
     env: childEnvironment(),
     config: writeWorkerConfig({ processor, threads, provider, deviceId, options: { ...options.options } }),
     workers: onnxSlots(options),
+    // A run takes its whole process: a second call would only wait in it, and end with it.
+    callsPerWorker: 1,
     startTimeoutMs: options.startTimeoutMs,
     stopGraceMs: 5000,
     cancelGraceMs,

@@ -21,10 +21,10 @@ export const executionProviders = ["cpu", "cuda", "tensorrt"] as const;
 export function sessionOptionsFrom(provider: ExecutionProvider, threads: number): InferenceSession.SessionOptions {
   const name = executionProviders.find((known) => known === provider.name);
   if (name === undefined) {
-    throw new ServingError(
-      "SERVICE_NOT_READY",
-      `engine.provider: '${provider.name}' is not one of ${executionProviders.join(", ")}`,
-    );
+    const meant = executionProviders.find((known) => known === provider.name.toLowerCase());
+    const hint = meant === undefined ? "" : `; write '${meant}' in lower case`;
+    const known = executionProviders.join(", ");
+    throw new ServingError("SERVICE_NOT_READY", `engine.provider: '${provider.name}' is not one of ${known}${hint}`);
   }
   const executionProvider = name === "cpu" ? name : { name, deviceId: provider.deviceId ?? 0 };
   return { executionProviders: [executionProvider], intraOpNumThreads: threads, interOpNumThreads: 1 };

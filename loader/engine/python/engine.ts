@@ -38,5 +38,6 @@ export function createPythonEngine(options: PythonEngineOptions): Engine {
       config: JSON.stringify(options.config),
     },
     workers: options.workers,
+    callsPerWorker: options.threads,
   }));
 }
