@@ -6,7 +6,9 @@ export const loaderConfigSchema = z.strictObject({
   listen: listenSchema.default({ host: "0.0.0.0", port: 5090 }),
   admin: tcpListenSchema.default({ host: "127.0.0.1", port: 5091 }),
   /** Folders with a service.yaml, relative to the configuration file. */
-  services: z.array(z.string().min(1)).min(1).max(256),
+  services: z.array(z.string().min(1)).max(256),
+  /** A folder whose subfolders are services that are loaded when an operator asks for them by name. */
+  repository: z.string().min(1).optional(),
   drainTimeoutMs: z.int().min(0).max(3_600_000).default(30_000),
   maxBodyBytes: z.int().min(1024).max(1_073_741_824).default(67_108_864),
 });

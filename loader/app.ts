@@ -3,12 +3,13 @@ import type { LoaderConfig } from "../config/loader.ts";
 import type { Logger } from "../config/logger.ts";
 import { createAdmin } from "./admin/server.ts";
 import { type LocatedManifest, loadManifest } from "./manifest/manifest.ts";
+import { readService } from "./manifest/read-service.ts";
 import { serve } from "./manifest/serve.ts";
+import { createServiceSet } from "./manifest/service-set.ts";
 import { answerFast, inferPath, isFast } from "./service/fast-path.ts";
 import { createInference } from "./service/inference.ts";
 import { listen } from "./service/listener.ts";
 import { createRoutes } from "./service/routes.ts";
-import { createCatalog } from "./service/served.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 
 /** A loader that listens. */
@@ -30,16 +31,25 @@ export interface Loader {
  */
 export function startLoader(config: LoaderConfig, folder: string, logger: Logger): Loader {
   const now = () => performance.now();
-  const manifests = config.services.map((path) => loadManifest(resolve(folder, path)));
+  const folders = config.services.map((path) => resolve(folder, path));
+  const manifests = folders.map(loadManifest);
   assertDistinct(manifests);
   let draining = false;
   const isDraining = (): boolean => draining;
 
   const metrics = createMetrics(() =>
-    catalog.list().map(({ definition, scheduler }) => ({ service: definition.id, load: scheduler.load() })),
+    services.catalog.list().map(({ definition, scheduler }) => ({ service: definition.id, load: scheduler.load() })),
   );
-  const services = manifests.map((manifest) => serve(manifest, { logger, now, onWait: metrics.observeWait }));
-  const catalog = createCatalog(services);
+  const folderOf = new Map(manifests.map((located) => [located.manifest.id, located.folder]));
+  const services = createServiceSet(manifests, {
+    read: (id) =>
+      readService(id, folderOf, config.repository === undefined ? undefined : resolve(folder, config.repository)),
+    known: () => [...folderOf.keys()],
+    serve: (manifest) => serve(manifest, { logger, now, onWait: metrics.observeWait }),
+    drainTimeoutMs: config.drainTimeoutMs,
+    logger,
+  });
+  const { catalog } = services;
   const inference = createInference({
     catalog,
     isDraining,
@@ -53,7 +63,7 @@ export function startLoader(config: LoaderConfig, folder: string, logger: Logger
     if (path === inferPath && isFast(request)) return answerFast(request, inference, config.maxBodyBytes);
     return routes.get(path)?.(request) ?? new Response(null, { status: 404 });
   });
-  const adminListener = listen(config.admin, createAdmin({ catalog, metrics, isDraining }));
+  const adminListener = listen(config.admin, createAdmin({ services, metrics, isDraining, logger }));
   logger.info({ listener: "admin", url: adminListener.url }, "listening");
   logger.info({ listener: "public", url: listener.url }, "listening");
   return {
@@ -62,7 +72,7 @@ export function startLoader(config: LoaderConfig, folder: string, logger: Logger
     async drain() {
       draining = true;
       const complete = await listener.drain(config.drainTimeoutMs);
-      await Promise.all(services.map((service) => service.engine.stop()));
+      await services.stop();
       adminListener.close();
       return complete;
     },

@@ -8,6 +8,8 @@ import { compileSchema, type SchemaCheck } from "./schema-check.ts";
 const maxStreams = 256;
 const maxSchemaLength = 262_144;
 const namePattern = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}$/;
+/** Inputs and outputs may be a model's tensors, which are named like "serving_default_x:0" and "/encoder/Add_1". */
+const streamNamePattern = /^[A-Za-z0-9_/][A-Za-z0-9_.:/-]{0,127}$/;
 /** The path of a request's value, as in `$.payload.data.text`, would say two things with these names. */
 const reservedNames: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
 
@@ -27,7 +29,8 @@ function assertStreams(service: string, key: string, streams: readonly { name: s
   if (streams.length > maxStreams) throw broken(service, key, `has more than ${maxStreams} entries`);
   const names = new Set<string>();
   for (const { name, type } of streams) {
-    if (!namePattern.test(name) || reservedNames.has(name)) throw broken(service, key, "has an entry with a bad name");
+    if (!streamNamePattern.test(name) || reservedNames.has(name))
+      throw broken(service, key, "has an entry with a bad name");
     if (names.has(name)) throw broken(service, key, `has two entries named '${name}'`);
     if (type === PartType.UNSPECIFIED) throw broken(service, `${key}.${name}.type`, "is missing");
     names.add(name);

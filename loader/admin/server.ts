@@ -1,29 +1,33 @@
+import type { Logger } from "../../config/logger.ts";
 import { ServiceState } from "../../proto/gen/athena/v1/service_pb.ts";
+import type { ServiceSet } from "../manifest/service-set.ts";
 import type { Catalog } from "../service/served.ts";
 import type { LoaderMetrics } from "../telemetry/metrics.ts";
+import { answerRepository } from "./repository.ts";
 
 /** What the operator's pages are made from. */
 export interface AdminSources {
-  readonly catalog: Catalog;
+  readonly services: ServiceSet;
+  readonly logger: Logger;
   readonly metrics: LoaderMetrics;
   readonly isDraining: () => boolean;
 }
 
 /**
  * Builds the operator's pages. `/healthz`: the process answers. `/readyz`: it does not drain and every service that it was
- * given is loaded and warm. `/metrics`: Prometheus text.
+ * given is loaded and warm. `/metrics`: Prometheus text. `/v2/repository/...`: services are loaded and unloaded.
  */
-export function createAdmin({ catalog, metrics, isDraining }: AdminSources) {
+export function createAdmin({ services, metrics, isDraining, logger }: AdminSources) {
   return async (request: Request): Promise<Response> => {
     switch (new URL(request.url).pathname) {
       case "/healthz":
         return new Response("ok\n");
       case "/readyz":
-        return readiness(catalog, isDraining());
+        return readiness(services.catalog, isDraining());
       case "/metrics":
         return new Response(await metrics.render(), { headers: { "content-type": metrics.contentType } });
       default:
-        return new Response("not found\n", { status: 404 });
+        return (await answerRepository(request, services, logger)) ?? new Response("not found\n", { status: 404 });
     }
   };
 }

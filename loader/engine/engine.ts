@@ -1,5 +1,6 @@
 import type { InferRequest, Status } from "../../proto/gen/athena/v1/inference_pb.ts";
 import type { Part } from "../../proto/gen/athena/v1/part_pb.ts";
+import type { ServiceDefinition } from "../../proto/gen/athena/v1/service_pb.ts";
 
 /** One result of an engine: some parts, and where they stand in the answer. */
 export interface EngineResult {
@@ -14,13 +15,22 @@ export interface EngineInput {
 }
 
 /**
+ * What an engine knows about its service by itself, such as a model's tensors or the fields of a wrapper's classes. Fields
+ * that are empty are not told; what service.yaml says goes first. `once` and `stream` are told when one of them is true.
+ */
+export type EngineDescription = Pick<
+  ServiceDefinition,
+  "description" | "inputs" | "outputs" | "parametersSchema" | "once" | "stream" | "platform" | "maxBatchRows"
+>;
+
+/**
  * What computes. An engine knows neither transport nor scheduler: it is called only while a slot is held for the call.
  * Every rejection is a ServingError. A signal that aborts means that nobody waits any more: the engine stops the work
  * as soon as it can and rejects with the signal's reason.
  */
 export interface Engine {
-  /** Loads the model and warms it up; resolves when it can answer. Called once. */
-  start(signal: AbortSignal): Promise<void>;
+  /** Loads the model and warms it up; resolves, with what it tells about itself, when it can answer. Called once. */
+  start(signal: AbortSignal): Promise<EngineDescription | undefined>;
   /** Answers one request. `request.expects` is complete: the caller's wishes merged with the definition's outputs. */
   infer(request: InferRequest, signal: AbortSignal): Promise<EngineResult>;
   /**

@@ -1,6 +1,13 @@
 import { create } from "@bufbuild/protobuf";
+import { ServingError } from "../../proto/errors.ts";
 import { PartType } from "../../proto/gen/athena/v1/part_pb.ts";
-import { type ServiceDefinition, ServiceDefinitionSchema } from "../../proto/gen/athena/v1/service_pb.ts";
+import {
+  InputDefinitionSchema,
+  OutputDefinitionSchema,
+  type ServiceDefinition,
+  ServiceDefinitionSchema,
+} from "../../proto/gen/athena/v1/service_pb.ts";
+import type { EngineDescription } from "../engine/engine.ts";
 import type { ServiceManifest } from "./manifest.ts";
 
 type Schemas = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -13,32 +20,68 @@ const partTypes = {
   other: PartType.OTHER,
 } as const;
 
-/** The definition that callers are told, from which they validate and document. */
-export function definitionFromManifest(manifest: ServiceManifest): ServiceDefinition {
+/**
+ * The definition that callers are told, from which they validate and document: what service.yaml says, and for the rest
+ * what the engine told.
+ */
+export function definitionFrom(manifest: ServiceManifest, told?: EngineDescription): ServiceDefinition {
+  const engine = create(ServiceDefinitionSchema, told);
+  const kinds = engine.once || engine.stream ? engine : { once: true, stream: false };
   return create(ServiceDefinitionSchema, {
+    ...engine,
     id: manifest.id,
     version: manifest.version,
-    description: manifest.description,
-    inputs: Object.entries(manifest.inputs).map(([name, input]) => ({
+    description: manifest.description || engine.description,
+    inputs: manifest.inputs === undefined ? engine.inputs : inputsFrom(manifest.inputs),
+    outputs: manifest.outputs === undefined ? engine.outputs : outputsFrom(manifest.outputs),
+    parametersSchema: parametersFrom(manifest) ?? (engine.parametersSchema || objectSchema({})),
+    headerSchema: manifest.header === undefined ? "" : JSON.stringify(manifest.header),
+    once: manifest.once ?? kinds.once,
+    stream: manifest.stream ?? kinds.stream,
+    sidPrefix: manifest.sidPrefix,
+    timeoutMs: manifest.timeoutMs,
+    platform: engine.platform || manifest.engine.kind,
+  });
+}
+
+function parametersFrom({ parameters, requiredParameters }: ServiceManifest): string | undefined {
+  return parameters === undefined ? undefined : objectSchema(parameters, requiredParameters);
+}
+
+/**
+ * Checks that a service's inputs and outputs are known from one side or the other.
+ *
+ * @throws ServingError SERVICE_NOT_READY, naming the key that service.yaml lacks.
+ */
+export function assertDescribed(manifest: ServiceManifest, told: EngineDescription | undefined): void {
+  for (const key of ["inputs", "outputs"] as const) {
+    if (manifest[key] !== undefined || (told?.[key].length ?? 0) > 0) continue;
+    const message = `service '${manifest.id}': service.yaml has no ${key}, and its ${manifest.engine.kind} engine does not tell them`;
+    throw new ServingError("SERVICE_NOT_READY", message);
+  }
+}
+
+function inputsFrom(inputs: NonNullable<ServiceManifest["inputs"]>) {
+  return Object.entries(inputs).map(([name, input]) =>
+    create(InputDefinitionSchema, {
       name,
       type: partTypes[input.type],
       required: input.required,
       maxBytes: BigInt(input.maxBytes),
       attributesSchema: input.attributes === undefined ? "" : objectSchema(input.attributes),
-    })),
-    outputs: Object.entries(manifest.outputs).map(([name, output]) => ({
+    }),
+  );
+}
+
+function outputsFrom(outputs: NonNullable<ServiceManifest["outputs"]>) {
+  return Object.entries(outputs).map(([name, output]) =>
+    create(OutputDefinitionSchema, {
       name,
       type: partTypes[output.type],
       attributes: defaultsOf(output.attributes ?? {}),
       attributesSchema: output.attributes === undefined ? "" : objectSchema(output.attributes),
-    })),
-    parametersSchema: objectSchema(manifest.parameters, manifest.requiredParameters),
-    headerSchema: manifest.header === undefined ? "" : JSON.stringify(manifest.header),
-    once: manifest.once,
-    stream: manifest.stream,
-    sidPrefix: manifest.sidPrefix,
-    timeoutMs: manifest.timeoutMs,
-  });
+    }),
+  );
 }
 
 function objectSchema(properties: Schemas, required: readonly string[] = []): string {

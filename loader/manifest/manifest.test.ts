@@ -1,21 +1,21 @@
 import { describe, expect, test } from "bun:test";
 import { parseConfig } from "../../config/load.ts";
 import { PartType } from "../../proto/gen/athena/v1/part_pb.ts";
-import { definitionFromManifest } from "./definition.ts";
+import { definitionFrom } from "./definition.ts";
 import { loadManifest, manifestSchema } from "./manifest.ts";
 
 const parse = (text: string) => parseConfig(text, manifestSchema, "service.yaml");
 
 describe("a service.yaml", () => {
   test("of the project's own services is read, and becomes the definition that callers are told", () => {
-    const definition = definitionFromManifest(loadManifest("config/services/mmocr").manifest);
+    const definition = definitionFrom(loadManifest("config/services/mmocr").manifest);
     expect(definition).toMatchObject({ id: "mmocr", version: "v1", once: true, stream: false, timeoutMs: 60_000 });
     expect(definition.inputs).toMatchObject([
       { name: "data", type: PartType.IMAGE, required: true, maxBytes: 10_485_760n },
     ]);
     expect(definition.outputs[0]?.attributes).toEqual({ encoding: "utf8", compress: "raw", format: "json" });
     expect(JSON.parse(definition.parametersSchema).properties.gpu_type).toEqual({ type: "string", enum: ["T4G16"] });
-    expect(definitionFromManifest(loadManifest("config/services/echo").manifest).stream).toBe(true);
+    expect(definitionFrom(loadManifest("config/services/echo").manifest).stream).toBe(true);
   });
 
   test("with mistakes names each of them with its line", () => {

@@ -1,11 +1,14 @@
-import { join, resolve } from "node:path";
+import { existsSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
 import { z } from "zod";
-import { loadConfig } from "../../config/load.ts";
+import { loadConfig, parseConfig } from "../../config/load.ts";
+import { engineFromFolder } from "./engine-from-folder.ts";
 
 const partType = z.enum(["text", "audio", "image", "video", "other"]);
 const partName = z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "expected letters, digits, '_', '.' and '-'");
 /** A JSON Schema; what it says is checked by the gateway, which compiles it. */
 const jsonSchema = z.record(z.string(), z.json());
+const timeout = z.int().min(1).max(86_400_000);
 const schemasByName = z.record(partName, jsonSchema);
 
 const engineSchema = z.discriminatedUnion("kind", [
@@ -57,38 +60,51 @@ export const manifestSchema = z
     version: z.string().min(1).max(64).default("v1"),
     description: z.string().max(4096).default(""),
     engine: engineSchema,
-    inputs: z.record(
-      partName,
-      z.strictObject({
-        type: partType,
-        required: z.boolean().default(true),
-        maxBytes: z.int().min(0).default(0),
-        attributes: schemasByName.optional(),
-      }),
-    ),
-    outputs: z.record(partName, z.strictObject({ type: partType, attributes: schemasByName.optional() })),
-    parameters: schemasByName.default({}),
+    /** Without inputs and outputs the engine tells them: a model's tensors, the fields of a wrapper's classes. */
+    inputs: z
+      .record(
+        partName,
+        z.strictObject({
+          type: partType,
+          required: z.boolean().default(true),
+          maxBytes: z.int().min(0).default(0),
+          attributes: schemasByName.optional(),
+        }),
+      )
+      .optional(),
+    outputs: z.record(partName, z.strictObject({ type: partType, attributes: schemasByName.optional() })).optional(),
+    parameters: schemasByName.optional(),
     requiredParameters: z.array(z.string()).default([]),
     header: jsonSchema.optional(),
     sidPrefix: z
       .string()
       .regex(/^[a-z0-9]{3}$/, "expected three letters or digits")
       .default("ase"),
-    once: z.boolean().default(true),
-    stream: z.boolean().default(false),
+    /** Without either, what the engine tells, or else once alone. */
+    once: z.boolean().optional(),
+    stream: z.boolean().optional(),
     slots: z
       .strictObject({ total: z.int().min(0).max(100_000).default(0), best: z.int().min(0).max(100_000).default(0) })
       .prefault({}),
     queue: z.strictObject({ maxLength: z.int().min(0).max(1_000_000).default(64) }).prefault({}),
+    session: z
+      .strictObject({
+        idleTimeoutMs: timeout.default(60_000),
+        totalTimeoutMs: timeout.default(3_600_000),
+        /** What the predecessor waited for a missing chunk, and how many it let wait. */
+        holeTimeoutMs: timeout.default(5000),
+        maxWaitingChunks: z.int().min(1).max(100_000).default(500),
+      })
+      .prefault({}),
     timeoutMs: z.int().min(1).max(3_600_000).default(60_000),
     startTimeoutMs: z.int().min(1).max(3_600_000).default(120_000),
   })
   .superRefine((manifest, context) => {
-    if (!manifest.once && !manifest.stream) {
+    if (manifest.once === false && manifest.stream !== true) {
       context.addIssue({ code: "custom", path: ["once"], message: "once and stream cannot both be false" });
     }
     for (const [index, name] of manifest.requiredParameters.entries()) {
-      if (Object.hasOwn(manifest.parameters, name)) continue;
+      if (Object.hasOwn(manifest.parameters ?? {}, name)) continue;
       context.addIssue({
         code: "custom",
         path: ["requiredParameters", index],
@@ -111,10 +127,17 @@ export interface LocatedManifest {
 export type EngineManifest = ServiceManifest["engine"];
 
 /**
- * Reads the service.yaml of a folder.
+ * Reads the service.yaml of a folder. A folder without one that holds code which says everything itself is a service with
+ * the folder's name.
  *
  * @throws ConfigError with every mistake and its line.
  */
 export function loadManifest(folder: string): LocatedManifest {
-  return { manifest: loadConfig(join(folder, "service.yaml"), manifestSchema), folder: resolve(folder) };
+  const path = join(folder, "service.yaml");
+  const engine = existsSync(path) ? undefined : engineFromFolder(folder);
+  const manifest =
+    engine === undefined
+      ? loadConfig(path, manifestSchema)
+      : parseConfig(JSON.stringify({ id: basename(resolve(folder)), engine }), manifestSchema, folder);
+  return { manifest, folder: resolve(folder) };
 }

@@ -24,6 +24,8 @@ export interface Scheduler {
   /** A slot for as long as the caller needs one, as for a session; otherwise as {@link run}. */
   acquire(options: RunOptions): Promise<Disposable>;
   load(): Load;
+  /** Resolves when no call runs or waits; at once when none does. */
+  untilIdle(): Promise<void>;
 }
 
 /** What {@link createScheduler} builds from. */
@@ -46,7 +48,13 @@ const newestWeight = 0.2;
 export function createScheduler(options: SchedulerOptions): Scheduler {
   const { service, now, onWait = () => {} } = options;
   const queue = createQueue(options.maxQueueLength);
-  const slots = createSlots(options.total, () => queue.shift()?.wake());
+  const onIdle: (() => void)[] = [];
+  const isIdle = (): boolean => slots.idle === options.total && queue.length === 0;
+  const slots = createSlots(options.total, () => {
+    queue.shift()?.wake();
+    if (onIdle.length === 0 || !isIdle()) return;
+    for (const resolve of onIdle.splice(0)) resolve();
+  });
   let meanMs = 0;
 
   const estimatedWaitMs = (ahead: number): number => Math.ceil((meanMs * ahead) / options.total);
@@ -106,5 +114,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       queued: queue.length,
       waitMs: slots.idle > 0 ? 0 : estimatedWaitMs(queue.length + 1),
     }),
+    async untilIdle() {
+      if (!isIdle()) await new Promise<void>((resolve) => onIdle.push(resolve));
+    },
   };
 }

@@ -3,10 +3,11 @@ import { type InferRequest, type InferResponse, Status } from "../../proto/gen/a
 import type { Part } from "../../proto/gen/athena/v1/part_pb.ts";
 import { ServiceState } from "../../proto/gen/athena/v1/service_pb.ts";
 import type { Load } from "../../proto/metadata.ts";
-import type { EngineInput } from "../engine/engine.ts";
 import { createCallSignal } from "./call-signal.ts";
 import { checkRequest, finishParts } from "./check-request.ts";
+import { createIdleWatch } from "./idle-watch.ts";
 import type { Catalog, Served } from "./served.ts";
+import type { SessionInputs } from "./session-input.ts";
 
 /** The end of a call: "OK" or the reason of its error. */
 export type CallOutcome = "OK" | ServingError["reason"];
@@ -35,8 +36,11 @@ export interface CallBounds {
 /** Runs calls on the loader's services. Every method throws ServingError. */
 export interface Inference {
   once(request: InferRequest, bounds: CallBounds): Promise<InferResponse>;
-  stream(request: InferRequest, inputs: AsyncIterable<EngineInput>, bounds: CallBounds): AsyncGenerator<InferResponse>;
+  stream(request: InferRequest, inputs: SessionInputs, bounds: CallBounds): AsyncGenerator<InferResponse>;
 }
+
+/** The most that chunks of one session may hold while they wait for one that is missing. */
+const maxWaitingBytes = 67_108_864;
 
 /** The place of a result in its answer, as parts state it: 0 begin, 1 continue, 2 end, 3 once. */
 const placeFromStatus = { [Status.BEGIN]: 0, [Status.CONTINUE]: 1, [Status.END]: 2, [Status.ONCE]: 3 } as const;
@@ -80,11 +84,16 @@ export function createInference(options: InferenceOptions): Inference {
         service = served.definition.id;
         // A session's first message may carry no data yet: what is required is up to its engine.
         const checked = checkRequest(withoutRequired(served), { ...request, parts: [] }, newSid);
-        using call = createCallSignal(bounds.signal, timeoutOf(served, bounds), service, now);
+        const { idleTimeoutMs, totalTimeoutMs, holeTimeoutMs, maxWaitingChunks: maxWaiting } = served.session;
+        const timeoutMs = Math.min(totalTimeoutMs, bounds.timeoutMs ?? totalTimeoutMs);
+        using call = createCallSignal(bounds.signal, timeoutMs, service, now);
         bounds.onLoad(served.scheduler.load());
         using _slot = await served.scheduler.acquire(call);
+        using idle = createIdleWatch(call.signal, idleTimeoutMs, service);
+        const chunks = idle.watch(inputs({ holeTimeoutMs, maxWaiting, maxWaitingBytes, now }));
         let seq = 0;
-        for await (const result of served.engine.stream(checked, inputs, call.signal)) {
+        for await (const result of served.engine.stream(checked, chunks, idle.signal)) {
+          idle.touch();
           seq += 1;
           const place = placeFromStatus[result.status === Status.UNSPECIFIED ? Status.CONTINUE : result.status];
           yield responseFrom(served, checked, finishParts(checked, result.parts, seq, place), result.status);

@@ -57,7 +57,7 @@ function addInference(router: ConnectRouter, inference: Inference): void {
     async *inferServerStream({ request }, context) {
       try {
         if (request === undefined) throw new ServingError("SCHEMA_VIOLATION", "request: is required");
-        for await (const response of inference.stream(request, singleInput(request.parts), boundsFrom(context))) {
+        for await (const response of inference.stream(request, () => singleInput(request.parts), boundsFrom(context))) {
           yield create(InferServerStreamResponseSchema, { response });
         }
       } catch (thrown) {

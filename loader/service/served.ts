@@ -10,11 +10,23 @@ export interface ServedState {
   readonly reason: string;
 }
 
+/** What bounds a session. */
+export interface SessionLimits {
+  /** How long neither side may say anything. */
+  readonly idleTimeoutMs: number;
+  readonly totalTimeoutMs: number;
+  /** How long a missing chunk is waited for. */
+  readonly holeTimeoutMs: number;
+  readonly maxWaitingChunks: number;
+}
+
 /** One service of a loader, at work. */
 export interface Served {
+  /** Complete once the service is ready: its engine may tell a part of it. */
   readonly definition: ServiceDefinition;
   readonly engine: Engine;
   readonly scheduler: Scheduler;
+  readonly session: SessionLimits;
   state(): ServedState;
 }
 
@@ -25,13 +37,12 @@ export interface Catalog {
   find(id: string, version: string): Served;
 }
 
-/** Builds the catalog of these services. */
-export function createCatalog(services: readonly Served[]): Catalog {
-  const byId = new Map(services.map((service) => [service.definition.id, service]));
+/** A catalog of the services that are in the map now, by id. */
+export function createCatalog(services: ReadonlyMap<string, Served>): Catalog {
   return {
-    list: () => services,
+    list: () => [...services.values()],
     find(id, version) {
-      const served = byId.get(id);
+      const served = services.get(id);
       if (served === undefined) throw new ServingError("SERVICE_NOT_FOUND", `service '${id.slice(0, 64)}' not found`);
       if (version !== "" && version !== served.definition.version) {
         throw new ServingError("SERVICE_NOT_FOUND", `service '${id}' has no version '${version.slice(0, 64)}'`);

@@ -2,16 +2,16 @@ import { ServingError } from "../../proto/errors.ts";
 import type { InferRequest, InferStreamRequest } from "../../proto/gen/athena/v1/inference_pb.ts";
 import type { Part } from "../../proto/gen/athena/v1/part_pb.ts";
 import type { EngineInput } from "../engine/engine.ts";
-import { orderInput } from "../scheduler/ordered-input.ts";
+import { type OrderedInputOptions, orderInput, type Sequenced } from "../scheduler/ordered-input.ts";
+
+/** A session's input, which waits for missing chunks as its service says. */
+export type SessionInputs = (ordering: OrderedInputOptions) => AsyncIterable<EngineInput>;
 
 /** A session as its first message opens it, with the chunks that follow in order. */
 export interface Session {
   readonly open: InferRequest;
-  readonly inputs: AsyncIterable<EngineInput>;
+  readonly inputs: SessionInputs;
 }
-
-/** What the predecessor waited for a missing chunk, and how many it let wait. */
-const ordering = { holeTimeoutMs: 5000, maxWaiting: 500 };
 
 /**
  * Reads a session's first message and gives the rest as it comes.
@@ -25,24 +25,28 @@ export async function openSession(messages: AsyncIterable<InferStreamRequest>): 
     throw new ServingError("SCHEMA_VIOLATION", "the first message of a session must be 'open'");
   }
   const open = first.value.message.value;
-  return { open, inputs: inputsFrom(open, source) };
+  return { open, inputs: (ordering) => inputsFrom(open, source, ordering) };
 }
 
-interface Chunk {
-  readonly sequence: number;
+interface Chunk extends Sequenced {
   readonly parts: Part[];
 }
 
-async function* inputsFrom(open: InferRequest, source: AsyncIterator<InferStreamRequest>): AsyncGenerator<EngineInput> {
+async function* inputsFrom(
+  open: InferRequest,
+  source: AsyncIterator<InferStreamRequest>,
+  ordering: OrderedInputOptions,
+): AsyncGenerator<EngineInput> {
   async function* chunks(): AsyncGenerator<Chunk> {
-    if (open.parts.length > 0) yield { sequence: 1, parts: open.parts };
+    if (open.parts.length > 0) yield { sequence: 1, parts: open.parts, bytes: bytesOf(open.parts) };
     for (;;) {
       const { done, value } = await source.next();
       if (done === true) return;
       if (value.message.case !== "input") {
         throw new ServingError("SCHEMA_VIOLATION", "every message of a session but the first must be 'input'");
       }
-      yield value.message.value;
+      const { sequence, parts } = value.message.value;
+      yield { sequence, parts, bytes: bytesOf(parts) };
     }
   }
   const firstSequence = open.parts.length > 0 ? 1 : 2;
@@ -61,6 +65,10 @@ async function* inputsFrom(open: InferRequest, source: AsyncIterator<InferStream
     else yield { parts, last: false };
   }
   yield { parts: held ?? [], last: true };
+}
+
+function bytesOf(parts: readonly Part[]): number {
+  return parts.reduce((sum, part) => sum + part.data.length, 0);
 }
 
 /** Input is complete when every input that was seen has said so, with the status 2 or 3. */

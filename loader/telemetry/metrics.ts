@@ -57,6 +57,8 @@ function addLoadGauges(registry: Registry, source: LoadSource): void {
       labelNames: ["service"],
       registers: [registry],
       collect() {
+        // A service that was unloaded is not told about any more.
+        this.reset();
         for (const { service, load } of source()) this.set({ service }, value(load));
       },
     });

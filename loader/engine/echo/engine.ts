@@ -1,6 +1,7 @@
 import { ServingError } from "../../../proto/errors.ts";
 import { type InferRequest, Status } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import type { Engine } from "../engine.ts";
+import { untilAborted } from "../until-aborted.ts";
 
 /**
  * Builds the engine that gives back what it gets. The parameters `delayMs` and `failWith` make it slow or fail, so that
@@ -24,6 +25,7 @@ export function createEchoEngine(): Engine {
   return {
     async start() {
       isStarted = true;
+      return undefined;
     },
     async infer(request, signal) {
       await behave(request, signal);
@@ -32,7 +34,7 @@ export function createEchoEngine(): Engine {
     async *stream(request, inputs, signal) {
       assertRunning();
       let status = Status.BEGIN;
-      for await (const input of inputs) {
+      for await (const input of untilAborted(inputs, AbortSignal.any([signal, stopping.signal]))) {
         await behave(request, signal);
         yield { parts: input.parts, status: input.last ? Status.END : status };
         status = Status.CONTINUE;

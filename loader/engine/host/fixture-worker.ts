@@ -2,7 +2,7 @@
 import { writeSync } from "node:fs";
 import { ServingError } from "../../../proto/errors.ts";
 import { type Part, PartType } from "../../../proto/gen/athena/v1/part_pb.ts";
-import { serveWorker } from "./worker-client.ts";
+import { serveWorker, type WorkerHandler } from "./worker-client.ts";
 
 function numberPart(value: number): Part[] {
   const data = new TextEncoder().encode(String(value));
@@ -19,7 +19,7 @@ await serveWorker({
     if (config.init === "exit") process.exit(3);
     if (config.init === "exit soon") setTimeout(() => process.exit(3), 20);
     if (config.init === "hang") await new Promise(() => setInterval(() => {}, 1000));
-    return async (request) => {
+    const handle: WorkerHandler = async (request) => {
       switch (request.parameters.do) {
         case "crash":
           process.kill(process.pid, "SIGKILL");
@@ -48,5 +48,6 @@ await serveWorker({
       }
       return request.parts;
     };
+    return { handle };
   },
 });

@@ -1,3 +1,4 @@
+import type { EngineDescription } from "../engine.ts";
 import { createRestartPolicy, type Restart } from "./restart-policy.ts";
 import { startWorkerProcess, type WorkerOptions, type WorkerProcess } from "./worker-process.ts";
 
@@ -12,11 +13,13 @@ export interface KeeperEvents {
 
 /** Keeps one worker process alive. */
 export interface Keeper {
-  /** Starts the worker for the first time; resolves when it is ready. Throws ServingError. Called once. */
-  start(): Promise<void>;
+  /** Starts the worker for the first time; resolves when it is ready, with what it tells. Throws ServingError. Called once. */
+  start(): Promise<EngineDescription | undefined>;
   /** Ends the worker, or its start, for good. Resolves when nothing of it is left. Never rejects. */
   stop(reason: unknown): Promise<void>;
 }
+
+const nothing = (): void => {};
 
 /** Builds a keeper; nothing is started yet. `random` gives numbers in [0, 1). */
 export function createKeeper(options: WorkerOptions, random: () => number, events: KeeperEvents): Keeper {
@@ -31,11 +34,12 @@ export function createKeeper(options: WorkerOptions, random: () => number, event
     if (isAnswered) policy.answered();
     events.onCallEnded();
   };
-  const start = async (): Promise<void> => {
+  const start = async (): Promise<EngineDescription | undefined> => {
     const started = await startWorkerProcess(options, stopping.signal, onCallEnded);
     worker = started;
     events.onReady(started);
     void started.ended.then(() => restartLater(started));
+    return started.description;
   };
   const restartLater = (ended?: WorkerProcess): void => {
     if (stopping.signal.aborted) return;
@@ -43,7 +47,7 @@ export function createKeeper(options: WorkerOptions, random: () => number, event
     logger.error({ crashes: restart.crashes, restartInMs: Math.round(restart.delayMs) }, "a worker ended");
     events.onDown(restart, ended);
     timer = setTimeout(() => {
-      starting = start().catch((error: unknown) => {
+      starting = start().then(nothing, (error: unknown) => {
         if (stopping.signal.aborted) return;
         logger.error({ err: error }, "a worker could not be restarted");
         restartLater();
@@ -54,8 +58,8 @@ export function createKeeper(options: WorkerOptions, random: () => number, event
   return {
     async start() {
       const first = start();
-      starting = first.catch(() => {});
-      await first;
+      starting = first.then(nothing, nothing);
+      return await first;
     },
     async stop(reason) {
       stopping.abort(reason);

@@ -1,7 +1,9 @@
+import { create, fromJsonString, toJsonString } from "@bufbuild/protobuf";
 import { isReason, type Reason, ServingError } from "../../../proto/errors.ts";
 import { type InferRequest, Status } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import type { PartDescription } from "../../../proto/gen/athena/v1/part_pb.ts";
-import type { EngineInput, EngineResult } from "../engine.ts";
+import { ServiceDefinitionSchema } from "../../../proto/gen/athena/v1/service_pb.ts";
+import type { EngineDescription, EngineInput, EngineResult } from "../engine.ts";
 import { createByteReader, FrameError } from "./byte-reader.ts";
 import { type ByteWriter, createByteWriter, writeList, writeMap, writePart } from "./byte-writer.ts";
 
@@ -102,14 +104,36 @@ export function writeConfig(config: Readonly<Record<string, string>>): ByteWrite
   return writer;
 }
 
-/** The body of HELLO, PROGRESS and READY. */
+/** The body of READY: the description as the JSON of a ServiceDefinition, or nothing. */
+export function writeDescription(description: EngineDescription | undefined): ByteWriter {
+  return writeText(
+    description === undefined
+      ? ""
+      : toJsonString(ServiceDefinitionSchema, create(ServiceDefinitionSchema, description)),
+  );
+}
+
+/** Reads what {@link writeDescription} wrote, or a worker in another language. Throws FrameError. */
+export function readDescription(body: Uint8Array): EngineDescription | undefined {
+  const text = readText(body);
+  if (text === "") return undefined;
+  try {
+    return fromJsonString(ServiceDefinitionSchema, text);
+  } catch (error) {
+    throw new FrameError(
+      `the description of the service cannot be read: ${error instanceof Error ? error.message : ""}`,
+    );
+  }
+}
+
+/** The body of HELLO and PROGRESS. */
 export function writeText(text: string): ByteWriter {
   const writer = createByteWriter();
   writer.text(text);
   return writer;
 }
 
-/** Reads the body of HELLO, PROGRESS and READY. Throws FrameError. */
+/** Reads the body of HELLO and PROGRESS. Throws FrameError. */
 export function readText(body: Uint8Array): string {
   return createByteReader(body).text();
 }

@@ -49,7 +49,7 @@ export function createSupervisedEngine(
         now: () => performance.now(),
         random: Math.random,
       });
-      await running().start(signal);
+      return running().start(signal);
     },
     infer: async (request, signal) => running().infer(request, signal),
     stream: (request, inputs, signal) => running().stream(request, inputs, signal),

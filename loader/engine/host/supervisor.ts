@@ -1,6 +1,6 @@
 import { ServingError } from "../../../proto/errors.ts";
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
-import type { EngineHealth, EngineInput, EngineResult } from "../engine.ts";
+import type { EngineDescription, EngineHealth, EngineInput, EngineResult } from "../engine.ts";
 import { createDispatcher, type Dispatcher } from "./dispatcher.ts";
 import { createKeeper } from "./keeper.ts";
 import type { Restart } from "./restart-policy.ts";
@@ -26,8 +26,8 @@ export interface SupervisorOptions extends WorkerOptions {
 
 /** Keeps worker processes alive and gives them calls. */
 export interface Supervisor {
-  /** Starts every worker; resolves when all are ready. Throws ServingError when one fails. */
-  start(signal: AbortSignal): Promise<void>;
+  /** Starts every worker; resolves when all are ready, with what the first told. Throws ServingError when one fails. */
+  start(signal: AbortSignal): Promise<EngineDescription | undefined>;
   /** Runs one call on the least busy worker that is ready. Throws ServingError. */
   infer(request: InferRequest, signal: AbortSignal): Promise<EngineResult>;
   /** Runs one session on the least busy worker that is ready. Throws ServingError. */
@@ -85,8 +85,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       signal.addEventListener("abort", onAbort, { once: true });
       if (signal.aborted) onAbort();
       unwatch = watchWorkers(ready, { ...options, probeIntervalMs });
+      let descriptions: readonly (EngineDescription | undefined)[];
       try {
-        await Promise.race([Promise.all(keepers.map((keeper) => keeper.start())), aborted.promise]);
+        descriptions = await Promise.race([Promise.all(keepers.map((keeper) => keeper.start())), aborted.promise]);
       } catch (error) {
         await stopAll(error);
         throw error;
@@ -95,6 +96,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       }
       isStarted = true;
       if (ready.size > 0) onHealth({ ready: true });
+      return descriptions[0];
     },
     infer: (request, signal) => dispatcher.run((worker) => worker.exec(request, signal), signal),
     stream: (request, inputs, signal) => runStream(dispatcher, request, inputs, signal),

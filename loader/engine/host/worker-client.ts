@@ -4,16 +4,23 @@ import type { Socket } from "bun";
 import { ServingError } from "../../../proto/errors.ts";
 import { type InferRequest, Status } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import type { Part } from "../../../proto/gen/athena/v1/part_pb.ts";
+import type { EngineDescription } from "../engine.ts";
 import { createByteReader } from "./byte-reader.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import { endWithParent } from "./end-with-parent.ts";
 import { createFrameParser, encodeFrame, type Frame, frameKind } from "./frames.ts";
-import { readRequest, writeFailure, writeResult, writeText } from "./messages.ts";
+import { readRequest, writeDescription, writeFailure, writeResult, writeText } from "./messages.ts";
 import { signalGroup } from "./process-group.ts";
 import { createSocketWriter, type SocketWriter } from "./socket-writer.ts";
 
 /** Answers one request; called once at a time. */
 export type WorkerHandler = (request: InferRequest) => Promise<Part[]>;
+
+/** A worker that has started: what answers, and what it tells about its service. */
+export interface StartedWorker {
+  readonly handle: WorkerHandler;
+  readonly description?: EngineDescription | undefined;
+}
 
 /** What a worker written for Bun does. */
 export interface WorkerDefinition {
@@ -21,7 +28,7 @@ export interface WorkerDefinition {
   readonly init: (
     config: Readonly<Record<string, string>>,
     report: (progress: string) => void,
-  ) => Promise<WorkerHandler>;
+  ) => Promise<StartedWorker>;
   /** Where the loader listens, and the secret that it expects: the environment's ATHENA_ENGINE_SOCKET and _TOKEN. */
   readonly socketPath: string;
   readonly token: string;
@@ -96,8 +103,9 @@ function createFrameHandler(
   const start = async (body: Uint8Array): Promise<void> => {
     try {
       const report = (progress: string): void => send(frameKind.progress, 0, writeText(progress));
-      handler = await init(createByteReader(body).map(), report);
-      send(frameKind.ready, 0, writeText(""));
+      const started = await init(createByteReader(body).map(), report);
+      handler = started.handle;
+      send(frameKind.ready, 0, writeDescription(started.description));
     } catch (thrown) {
       fail(0, thrown);
     }

@@ -1,10 +1,10 @@
 import type { Logger } from "../../../config/logger.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
-import type { EngineInput, EngineResult } from "../engine.ts";
+import type { EngineDescription, EngineInput, EngineResult } from "../engine.ts";
 import { createCallTable, execCall, type SendFrame } from "./call.ts";
 import { encodeFrame, type Frame, frameKind } from "./frames.ts";
-import { readFailure, readText, writeConfig } from "./messages.ts";
+import { readDescription, readFailure, readText, writeConfig } from "./messages.ts";
 import { logOutput } from "./output-log.ts";
 import { signalGroup } from "./process-group.ts";
 import { runSession } from "./session.ts";
@@ -41,6 +41,8 @@ export interface WorkerOptions {
 /** One worker process that is ready for calls. */
 export interface WorkerProcess {
   readonly pid: number;
+  /** What it told about its service when it was ready. */
+  readonly description: EngineDescription | undefined;
   /** False from the moment in which the process has ended, before its calls fail. */
   readonly isAlive: boolean;
   /** Resolves when the process has ended, however it did. */
@@ -79,7 +81,7 @@ export async function startWorkerProcess(
 ): Promise<WorkerProcess> {
   const { service } = options;
   const folder = await createSocketFolder();
-  const ready = Promise.withResolvers<void>();
+  const ready = Promise.withResolvers<EngineDescription | undefined>();
   // A rejection that comes while nobody waits yet is not lost: it is awaited below.
   ready.promise.catch(() => {});
   const calls = createCallTable(options.now, onCallEnded);
@@ -107,18 +109,19 @@ export async function startWorkerProcess(
   const end = (how: NodeJS.Signals): void => {
     if (isAlive) signalGroup(child.pid, how);
   };
-  await untilReady(ready.promise, service, options.startTimeoutMs, signal).catch(async (error: unknown) => {
+  const waiting = untilReady(ready.promise, service, options.startTimeoutMs, signal);
+  const description = await waiting.catch(async (error: unknown) => {
     end("SIGKILL");
     await gone;
     throw error;
   });
-
   const send = limitedSend(channel, options);
   const assertAlive = (): void => {
     if (!isAlive) throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' has ended`);
   };
   return {
     pid: child.pid,
+    description,
     get isAlive() {
       return isAlive;
     },
@@ -183,9 +186,13 @@ async function launch(options: WorkerOptions, folder: SocketFolder, onFrame: (fr
 }
 
 /** Takes in what a worker says about itself. Throws FrameError. */
-function onOwnFrame({ kind, body }: Frame, options: WorkerOptions, ready: PromiseWithResolvers<void>): void {
+function onOwnFrame(
+  { kind, body }: Frame,
+  options: WorkerOptions,
+  ready: PromiseWithResolvers<EngineDescription | undefined>,
+): void {
   if (kind === frameKind.progress) options.onProgress(readText(body));
-  else if (kind === frameKind.ready) ready.resolve();
+  else if (kind === frameKind.ready) ready.resolve(readDescription(body));
   else if (kind === frameKind.failed) {
     ready.reject(new ServingError("SERVICE_NOT_READY", readFailure(body).message));
   }

@@ -59,12 +59,12 @@ export function endOf(child: Subprocess): string {
  * @throws ServingError SERVICE_NOT_READY when that takes longer than `startTimeoutMs`; the signal's reason when it aborts;
  * what `ready` rejects with.
  */
-export async function untilReady(
-  ready: Promise<void>,
+export async function untilReady<Ready>(
+  ready: Promise<Ready>,
   service: string,
   startTimeoutMs: number,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<Ready> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
     const message = `the engine of service '${service}' was not ready within ${startTimeoutMs} ms`;
@@ -74,7 +74,7 @@ export async function untilReady(
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   try {
-    await Promise.race([ready, late.promise]);
+    return await Promise.race([ready, late.promise]);
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);

@@ -66,7 +66,7 @@ export function createOnnxEngine(options: OnnxEngineOptions): Engine {
       // What is wrong in the definition is told before a process is started for it.
       assertProcessor(processor);
       sessionOptionsFrom({ name: provider, deviceId }, threads);
-      await supervisor.start(signal);
+      return supervisor.start(signal);
     },
     infer: (request, signal) => supervisor.infer(request, signal),
     stream() {

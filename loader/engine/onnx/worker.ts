@@ -17,7 +17,7 @@ await serveWorker({
     try {
       const createProcessor = await loadProcessor(config.processor);
       const processor = await createProcessor({ options: config.options, sessionOptions }, report);
-      return (request) => processor.infer(request);
+      return { handle: (request) => processor.infer(request) };
     } catch (thrown) {
       throw errorFromSessionFailure(thrown, provider);
     }

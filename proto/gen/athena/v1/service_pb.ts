@@ -12,7 +12,36 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file athena/v1/service.proto.
  */
 export const file_athena_v1_service: GenFile = /*@__PURE__*/
-  fileDesc("ChdhdGhlbmEvdjEvc2VydmljZS5wcm90bxIJYXRoZW5hLnYxIoIBCg9JbnB1dERlZmluaXRpb24SDAoEbmFtZRgBIAEoCRIhCgR0eXBlGAIgASgOMhMuYXRoZW5hLnYxLlBhcnRUeXBlEhAKCHJlcXVpcmVkGAMgASgIEhEKCW1heF9ieXRlcxgEIAEoBBIZChFhdHRyaWJ1dGVzX3NjaGVtYRgFIAEoCSLSAQoQT3V0cHV0RGVmaW5pdGlvbhIMCgRuYW1lGAEgASgJEiEKBHR5cGUYAiABKA4yEy5hdGhlbmEudjEuUGFydFR5cGUSPwoKYXR0cmlidXRlcxgDIAMoCzIrLmF0aGVuYS52MS5PdXRwdXREZWZpbml0aW9uLkF0dHJpYnV0ZXNFbnRyeRIZChFhdHRyaWJ1dGVzX3NjaGVtYRgEIAEoCRoxCg9BdHRyaWJ1dGVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKXAgoRU2VydmljZURlZmluaXRpb24SCgoCaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIqCgZpbnB1dHMYBCADKAsyGi5hdGhlbmEudjEuSW5wdXREZWZpbml0aW9uEiwKB291dHB1dHMYBSADKAsyGy5hdGhlbmEudjEuT3V0cHV0RGVmaW5pdGlvbhIZChFwYXJhbWV0ZXJzX3NjaGVtYRgGIAEoCRIVCg1oZWFkZXJfc2NoZW1hGAcgASgJEgwKBG9uY2UYCCABKAgSDgoGc3RyZWFtGAkgASgIEhIKCnNpZF9wcmVmaXgYCiABKAkSEgoKdGltZW91dF9tcxgLIAEoDSKLAQoKTG9hZFJlcG9ydBIPCgdzZXJ2aWNlGAEgASgJEhMKC3Nsb3RzX3RvdGFsGAIgASgNEhIKCnNsb3RzX2Jlc3QYAyABKA0SEgoKc2xvdHNfaWRsZRgEIAEoDRIUCgxxdWV1ZV9sZW5ndGgYBSABKA0SGQoRZXN0aW1hdGVkX3dhaXRfbXMYBiABKA0iFQoTTGlzdFNlcnZpY2VzUmVxdWVzdCLTAQoUTGlzdFNlcnZpY2VzUmVzcG9uc2USNwoIc2VydmljZXMYASADKAsyJS5hdGhlbmEudjEuTGlzdFNlcnZpY2VzUmVzcG9uc2UuRW50cnkagQEKBUVudHJ5EgoKAmlkGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSJgoFc3RhdGUYAyABKA4yFy5hdGhlbmEudjEuU2VydmljZVN0YXRlEg4KBnJlYXNvbhgEIAEoCRIjCgRsb2FkGAUgASgLMhUuYXRoZW5hLnYxLkxvYWRSZXBvcnQiOgoWRGVzY3JpYmVTZXJ2aWNlUmVxdWVzdBIPCgdzZXJ2aWNlGAEgASgJEg8KB3ZlcnNpb24YAiABKAkimAEKF0Rlc2NyaWJlU2VydmljZVJlc3BvbnNlEjAKCmRlZmluaXRpb24YASABKAsyHC5hdGhlbmEudjEuU2VydmljZURlZmluaXRpb24SJgoFc3RhdGUYAiABKA4yFy5hdGhlbmEudjEuU2VydmljZVN0YXRlEiMKBGxvYWQYAyABKAsyFS5hdGhlbmEudjEuTG9hZFJlcG9ydCqXAQoMU2VydmljZVN0YXRlEh0KGVNFUlZJQ0VfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVTRVJWSUNFX1NUQVRFX0xPQURJTkcQARIXChNTRVJWSUNFX1NUQVRFX1JFQURZEAISGAoUU0VSVklDRV9TVEFURV9GQUlMRUQQAxIaChZTRVJWSUNFX1NUQVRFX1NUT1BQSU5HEAQyuwEKDkNhdGFsb2dTZXJ2aWNlEk8KDExpc3RTZXJ2aWNlcxIeLmF0aGVuYS52MS5MaXN0U2VydmljZXNSZXF1ZXN0Gh8uYXRoZW5hLnYxLkxpc3RTZXJ2aWNlc1Jlc3BvbnNlElgKD0Rlc2NyaWJlU2VydmljZRIhLmF0aGVuYS52MS5EZXNjcmliZVNlcnZpY2VSZXF1ZXN0GiIuYXRoZW5hLnYxLkRlc2NyaWJlU2VydmljZVJlc3BvbnNlYgZwcm90bzM", [file_athena_v1_part]);
+  fileDesc("ChdhdGhlbmEvdjEvc2VydmljZS5wcm90bxIJYXRoZW5hLnYxIjMKEFRlbnNvckRlZmluaXRpb24SEAoIZGF0YXR5cGUYASABKAkSDQoFc2hhcGUYAiADKAMirwEKD0lucHV0RGVmaW5pdGlvbhIMCgRuYW1lGAEgASgJEiEKBHR5cGUYAiABKA4yEy5hdGhlbmEudjEuUGFydFR5cGUSEAoIcmVxdWlyZWQYAyABKAgSEQoJbWF4X2J5dGVzGAQgASgEEhkKEWF0dHJpYnV0ZXNfc2NoZW1hGAUgASgJEisKBnRlbnNvchgGIAEoCzIbLmF0aGVuYS52MS5UZW5zb3JEZWZpbml0aW9uIv8BChBPdXRwdXREZWZpbml0aW9uEgwKBG5hbWUYASABKAkSIQoEdHlwZRgCIAEoDjITLmF0aGVuYS52MS5QYXJ0VHlwZRI/CgphdHRyaWJ1dGVzGAMgAygLMisuYXRoZW5hLnYxLk91dHB1dERlZmluaXRpb24uQXR0cmlidXRlc0VudHJ5EhkKEWF0dHJpYnV0ZXNfc2NoZW1hGAQgASgJEisKBnRlbnNvchgFIAEoCzIbLmF0aGVuYS52MS5UZW5zb3JEZWZpbml0aW9uGjEKD0F0dHJpYnV0ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIsECChFTZXJ2aWNlRGVmaW5pdGlvbhIKCgJpZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhMKC2Rlc2NyaXB0aW9uGAMgASgJEioKBmlucHV0cxgEIAMoCzIaLmF0aGVuYS52MS5JbnB1dERlZmluaXRpb24SLAoHb3V0cHV0cxgFIAMoCzIbLmF0aGVuYS52MS5PdXRwdXREZWZpbml0aW9uEhkKEXBhcmFtZXRlcnNfc2NoZW1hGAYgASgJEhUKDWhlYWRlcl9zY2hlbWEYByABKAkSDAoEb25jZRgIIAEoCBIOCgZzdHJlYW0YCSABKAgSEgoKc2lkX3ByZWZpeBgKIAEoCRISCgp0aW1lb3V0X21zGAsgASgNEhAKCHBsYXRmb3JtGAwgASgJEhYKDm1heF9iYXRjaF9yb3dzGA0gASgNIosBCgpMb2FkUmVwb3J0Eg8KB3NlcnZpY2UYASABKAkSEwoLc2xvdHNfdG90YWwYAiABKA0SEgoKc2xvdHNfYmVzdBgDIAEoDRISCgpzbG90c19pZGxlGAQgASgNEhQKDHF1ZXVlX2xlbmd0aBgFIAEoDRIZChFlc3RpbWF0ZWRfd2FpdF9tcxgGIAEoDSIVChNMaXN0U2VydmljZXNSZXF1ZXN0ItMBChRMaXN0U2VydmljZXNSZXNwb25zZRI3CghzZXJ2aWNlcxgBIAMoCzIlLmF0aGVuYS52MS5MaXN0U2VydmljZXNSZXNwb25zZS5FbnRyeRqBAQoFRW50cnkSCgoCaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCRImCgVzdGF0ZRgDIAEoDjIXLmF0aGVuYS52MS5TZXJ2aWNlU3RhdGUSDgoGcmVhc29uGAQgASgJEiMKBGxvYWQYBSABKAsyFS5hdGhlbmEudjEuTG9hZFJlcG9ydCI6ChZEZXNjcmliZVNlcnZpY2VSZXF1ZXN0Eg8KB3NlcnZpY2UYASABKAkSDwoHdmVyc2lvbhgCIAEoCSKYAQoXRGVzY3JpYmVTZXJ2aWNlUmVzcG9uc2USMAoKZGVmaW5pdGlvbhgBIAEoCzIcLmF0aGVuYS52MS5TZXJ2aWNlRGVmaW5pdGlvbhImCgVzdGF0ZRgCIAEoDjIXLmF0aGVuYS52MS5TZXJ2aWNlU3RhdGUSIwoEbG9hZBgDIAEoCzIVLmF0aGVuYS52MS5Mb2FkUmVwb3J0KpcBCgxTZXJ2aWNlU3RhdGUSHQoZU0VSVklDRV9TVEFURV9VTlNQRUNJRklFRBAAEhkKFVNFUlZJQ0VfU1RBVEVfTE9BRElORxABEhcKE1NFUlZJQ0VfU1RBVEVfUkVBRFkQAhIYChRTRVJWSUNFX1NUQVRFX0ZBSUxFRBADEhoKFlNFUlZJQ0VfU1RBVEVfU1RPUFBJTkcQBDK7AQoOQ2F0YWxvZ1NlcnZpY2USTwoMTGlzdFNlcnZpY2VzEh4uYXRoZW5hLnYxLkxpc3RTZXJ2aWNlc1JlcXVlc3QaHy5hdGhlbmEudjEuTGlzdFNlcnZpY2VzUmVzcG9uc2USWAoPRGVzY3JpYmVTZXJ2aWNlEiEuYXRoZW5hLnYxLkRlc2NyaWJlU2VydmljZVJlcXVlc3QaIi5hdGhlbmEudjEuRGVzY3JpYmVTZXJ2aWNlUmVzcG9uc2ViBnByb3RvMw", [file_athena_v1_part]);
+
+/**
+ * A tensor, as raw little-endian elements in a part's data. The part's attributes
+ * "datatype" and "shape" (a JSON array) say what it is; see proto/tensor.ts.
+ *
+ * @generated from message athena.v1.TensorDefinition
+ */
+export type TensorDefinition = Message<"athena.v1.TensorDefinition"> & {
+  /**
+   * The Open Inference Protocol's name of the element type: "FP32", "BYTES", ...
+   *
+   * @generated from field: string datatype = 1;
+   */
+  datatype: string;
+
+  /**
+   * -1: any size.
+   *
+   * @generated from field: repeated int64 shape = 2;
+   */
+  shape: bigint[];
+};
+
+/**
+ * Describes the message athena.v1.TensorDefinition.
+ * Use `create(TensorDefinitionSchema)` to create a new message.
+ */
+export const TensorDefinitionSchema: GenMessage<TensorDefinition> = /*@__PURE__*/
+  messageDesc(file_athena_v1_service, 0);
 
 /**
  * @generated from message athena.v1.InputDefinition
@@ -46,6 +75,13 @@ export type InputDefinition = Message<"athena.v1.InputDefinition"> & {
    * @generated from field: string attributes_schema = 5;
    */
   attributesSchema: string;
+
+  /**
+   * Set when the input is a tensor.
+   *
+   * @generated from field: athena.v1.TensorDefinition tensor = 6;
+   */
+  tensor?: TensorDefinition | undefined;
 };
 
 /**
@@ -53,7 +89,7 @@ export type InputDefinition = Message<"athena.v1.InputDefinition"> & {
  * Use `create(InputDefinitionSchema)` to create a new message.
  */
 export const InputDefinitionSchema: GenMessage<InputDefinition> = /*@__PURE__*/
-  messageDesc(file_athena_v1_service, 0);
+  messageDesc(file_athena_v1_service, 1);
 
 /**
  * @generated from message athena.v1.OutputDefinition
@@ -82,6 +118,13 @@ export type OutputDefinition = Message<"athena.v1.OutputDefinition"> & {
    * @generated from field: string attributes_schema = 4;
    */
   attributesSchema: string;
+
+  /**
+   * Set when the output is a tensor.
+   *
+   * @generated from field: athena.v1.TensorDefinition tensor = 5;
+   */
+  tensor?: TensorDefinition | undefined;
 };
 
 /**
@@ -89,7 +132,7 @@ export type OutputDefinition = Message<"athena.v1.OutputDefinition"> & {
  * Use `create(OutputDefinitionSchema)` to create a new message.
  */
 export const OutputDefinitionSchema: GenMessage<OutputDefinition> = /*@__PURE__*/
-  messageDesc(file_athena_v1_service, 1);
+  messageDesc(file_athena_v1_service, 2);
 
 /**
  * @generated from message athena.v1.ServiceDefinition
@@ -160,6 +203,22 @@ export type ServiceDefinition = Message<"athena.v1.ServiceDefinition"> & {
    * @generated from field: uint32 timeout_ms = 11;
    */
   timeoutMs: number;
+
+  /**
+   * What computes, as the Open Inference Protocol names it:
+   * "<project>_<format>", such as "onnxruntime_onnx".
+   *
+   * @generated from field: string platform = 12;
+   */
+  platform: string;
+
+  /**
+   * The most rows (first dimension of every tensor) of a request that are
+   * computed together. 0: the service does not batch rows.
+   *
+   * @generated from field: uint32 max_batch_rows = 13;
+   */
+  maxBatchRows: number;
 };
 
 /**
@@ -167,7 +226,7 @@ export type ServiceDefinition = Message<"athena.v1.ServiceDefinition"> & {
  * Use `create(ServiceDefinitionSchema)` to create a new message.
  */
 export const ServiceDefinitionSchema: GenMessage<ServiceDefinition> = /*@__PURE__*/
-  messageDesc(file_athena_v1_service, 2);
+  messageDesc(file_athena_v1_service, 3);
 
 /**
  * How busy a service is on one loader.
@@ -215,7 +274,7 @@ export type LoadReport = Message<"athena.v1.LoadReport"> & {
  * Use `create(LoadReportSchema)` to create a new message.
  */
 export const LoadReportSchema: GenMessage<LoadReport> = /*@__PURE__*/
-  messageDesc(file_athena_v1_service, 3);
+  messageDesc(file_athena_v1_service, 4);
 
 /**
  * @generated from message athena.v1.ListServicesRequest
@@ -228,7 +287,7 @@ export type ListServicesRequest = Message<"athena.v1.ListServicesRequest"> & {
  * Use `create(ListServicesRequestSchema)` to create a new message.
  */
 export const ListServicesRequestSchema: GenMessage<ListServicesRequest> = /*@__PURE__*/
-  messageDesc(file_athena_v1_service, 4);
+  messageDesc(file_athena_v1_service, 5);
 
 /**
  * @generated from message athena.v1.ListServicesResponse
@@ -245,7 +304,7 @@ export type ListServicesResponse = Message<"athena.v1.ListServicesResponse"> & {
  * Use `create(ListServicesResponseSchema)` to create a new message.
  */
 export const ListServicesResponseSchema: GenMessage<ListServicesResponse> = /*@__PURE__*/
-  messageDesc(file_athena_v1_service, 5);
+  messageDesc(file_athena_v1_service, 6);
 
 /**
  * @generated from message athena.v1.ListServicesResponse.Entry
@@ -284,7 +343,7 @@ export type ListServicesResponse_Entry = Message<"athena.v1.ListServicesResponse
  * Use `create(ListServicesResponse_EntrySchema)` to create a new message.
  */
 export const ListServicesResponse_EntrySchema: GenMessage<ListServicesResponse_Entry> = /*@__PURE__*/
-  messageDesc(file_athena_v1_service, 5, 0);
+  messageDesc(file_athena_v1_service, 6, 0);
 
 /**
  * @generated from message athena.v1.DescribeServiceRequest
@@ -308,7 +367,7 @@ export type DescribeServiceRequest = Message<"athena.v1.DescribeServiceRequest">
  * Use `create(DescribeServiceRequestSchema)` to create a new message.
  */
 export const DescribeServiceRequestSchema: GenMessage<DescribeServiceRequest> = /*@__PURE__*/
-  messageDesc(file_athena_v1_service, 6);
+  messageDesc(file_athena_v1_service, 7);
 
 /**
  * @generated from message athena.v1.DescribeServiceResponse
@@ -335,7 +394,7 @@ export type DescribeServiceResponse = Message<"athena.v1.DescribeServiceResponse
  * Use `create(DescribeServiceResponseSchema)` to create a new message.
  */
 export const DescribeServiceResponseSchema: GenMessage<DescribeServiceResponse> = /*@__PURE__*/
-  messageDesc(file_athena_v1_service, 7);
+  messageDesc(file_athena_v1_service, 8);
 
 /**
  * @generated from enum athena.v1.ServiceState
