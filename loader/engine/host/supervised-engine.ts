@@ -14,7 +14,10 @@ export interface SupervisedEngineOptions {
 }
 
 /** How an engine's workers are started. */
-export type WorkerCommand = Pick<SupervisorOptions, "command" | "env" | "config" | "workers" | "callsPerWorker">;
+export type WorkerCommand = Pick<
+  SupervisorOptions,
+  "command" | "cwd" | "env" | "config" | "workers" | "callsPerWorker"
+>;
 
 /** The largest frame between loader and worker: a large input, or a long answer. */
 const maxFrameBytes = 268_435_456;

@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLogger } from "../../../config/logger.ts";
@@ -142,6 +142,8 @@ describe("a wrapper library of the predecessor", () => {
     expect(init).toMatchObject({ reason: "SERVICE_NOT_READY", message: "the licence is missing" });
     const missing = await failureOf(build({ library: join(folder, "none.so") }).start(never));
     expect(missing.message).toContain("the library cannot be loaded");
+    const thrown = await failureOf(build({ config: { throw: 1 } }).start(never));
+    expect(thrown).toMatchObject({ reason: "SERVICE_NOT_READY", message: "the model file is broken" });
   });
 
   for (const [mode, signal] of [
@@ -170,6 +172,15 @@ describe("a wrapper library of the predecessor", () => {
   });
 });
 
+test("a folder that others may write to is not trusted with a program", async () => {
+  const open = join(folder, "open");
+  await mkdir(open);
+  await chmod(open, 0o777);
+  await expect(buildNativeHost({ folder: open })).rejects.toThrow("can be written by other users");
+});
+
 test("a machine without a compiler is told what it lacks", async () => {
-  await expect(buildNativeHost(join(folder, "none"), () => null)).rejects.toThrow("needs a C++ compiler");
+  await expect(buildNativeHost({ folder: join(folder, "none"), command: () => null })).rejects.toThrow(
+    "needs a C++ compiler",
+  );
 });

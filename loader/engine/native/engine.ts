@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { childEnvironment } from "../../../config/child-environment.ts";
 import type { Engine } from "../engine.ts";
 import { createSupervisedEngine, type SupervisedEngineOptions } from "../host/supervised-engine.ts";
@@ -14,6 +15,8 @@ export interface NativeEngineOptions extends SupervisedEngineOptions {
   readonly threads: number;
   /** Handed to wrapperInit as texts. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** Gives the path of the host program. */
+  readonly buildHost?: () => Promise<string>;
 }
 
 /** How many calls the engine computes at once. */
@@ -32,7 +35,9 @@ export function createNativeEngine(options: NativeEngineOptions): Engine {
     config[`config.${key}`] = typeof value === "string" ? value : JSON.stringify(value);
   }
   return createSupervisedEngine(options, async () => ({
-    command: [await buildNativeHost()],
+    command: [await (options.buildHost ?? buildNativeHost)()],
+    // Where the predecessor's wrappers look for their models and settings.
+    cwd: dirname(options.library),
     env: childEnvironment(),
     config,
     workers: options.workers,

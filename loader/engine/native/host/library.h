@@ -71,7 +71,8 @@ struct Library {
   }
 };
 
-// Lists in the library's form. They point into what they were made from, and live as long as this object.
+// Lists in the library's form. They point into what they were made from, and live as long as this object. An empty one is
+// a node without a key, as wrappers know it from the predecessor: some of them follow the first node unseen.
 class Lists {
  public:
   ParamList *params(const frames::Map &map) {
@@ -83,6 +84,7 @@ class Lists {
       *end = &paramNodes_.back();
       end = &paramNodes_.back().next;
     }
+    if (first == nullptr) first = &paramNodes_.emplace_back();
     return first;
   }
 
@@ -96,6 +98,7 @@ class Lists {
       *end = &dataNodes_.back();
       end = &dataNodes_.back().next;
     }
+    if (first == nullptr) first = &dataNodes_.emplace_back();
     return first;
   }
 

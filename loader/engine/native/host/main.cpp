@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #endif
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <csignal>
@@ -16,6 +17,10 @@
 #include <optional>
 #include <queue>
 #include <thread>
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
 
 #include "library.h"
 
@@ -125,13 +130,14 @@ struct Host {
   }
 
   Result onceAsync(const frames::Request &request, ParamList *params, DataList *data, unsigned int *ids, int n) const {
-    Queue<std::pair<Result, int>> answers;
-    receivers.add(request.sid, [&](const DataList *list, int code) {
-      answers.put({resultFrom(list, request.expects), code});
+    // Shared: a callback may still be at it, or come a second time, when the first one's answer is on its way.
+    auto answers = std::make_shared<Queue<std::pair<Result, int>>>();
+    receivers.add(request.sid, [answers, expects = request.expects](const DataList *list, int code) {
+      answers->put({resultFrom(list, expects), code});
     });
     const int code = library.execAsync(request.sid.c_str(), params, data, onResult, 0, ids, n);
     // The loader ends this process when the answer does not come in time.
-    auto answer = code == 0 ? answers.take() : std::make_pair(Result{}, code);
+    auto answer = code == 0 ? answers->take() : std::make_pair(Result{}, code);
     receivers.remove(request.sid);
     library.check("wrapperExecAsync", answer.second);
     return std::move(answer.first);
@@ -148,8 +154,14 @@ class Session : public std::enable_shared_from_this<Session> {
     std::thread([self = shared_from_this()] { self->run(); }).detach();
   }
 
-  // The next chunk; nothing ends the session.
-  void put(std::optional<std::string> body) { input_.put(std::move(body)); }
+  // The next chunk.
+  void put(std::string body) { input_.put(std::move(body)); }
+
+  // Nobody waits any more: chunks that are still queued are not for the wrapper.
+  void cancel() {
+    isCancelled_ = true;
+    input_.put(std::nullopt);
+  }
 
  private:
   void run() {
@@ -188,7 +200,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void takeInput(const void *handle) {
     for (;;) {
       const std::optional<std::string> body = input_.take();
-      if (!body.has_value()) return;
+      if (!body.has_value() || isCancelled_) return;
       frames::Reader reader(*body);
       const bool isLast = reader.u8() == 1;
       const std::vector<frames::Part> parts = reader.parts();
@@ -200,7 +212,7 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void read(const void *handle, bool isLast) {
-    for (int empty = 0; !isOver();) {
+    for (int empty = 0; !isOver() && !isCancelled_;) {
       DataList *list = nullptr;
       host_.library.check("wrapperRead", host_.library.read(handle, &list));
       if (list != nullptr) deliver(list, 0);
@@ -214,14 +226,14 @@ class Session : public std::enable_shared_from_this<Session> {
   void deliver(const DataList *list, int code) {
     if (code != 0) {
       finish(frames::kFailed, frames::failure(code, host_.library.failed("the callback", code).what()));
-      put(std::nullopt);
+      cancel();
       return;
     }
     const Result result = resultFrom(list, request_.expects);
     if (result.status >= DataEnd) {
       finish(frames::kResult, frames::result(result.status, result.parts));
       // The wrapper is done: its session is destroyed without waiting for the loader to say so.
-      put(std::nullopt);
+      cancel();
       return;
     }
     std::lock_guard<std::mutex> lock(mutex_);
@@ -244,6 +256,7 @@ class Session : public std::enable_shared_from_this<Session> {
   const uint32_t callId_;
   frames::Request request_;
   Queue<std::optional<std::string>> input_;
+  std::atomic<bool> isCancelled_{false};
   // Results come from any thread, and none may follow the last.
   std::mutex mutex_;
   bool isOver_ = false;
@@ -310,6 +323,9 @@ int main() {
   } catch (const WrapperFailed &error) {
     channel.send(frames::kFailed, 0, frames::failure(error.code, error.what()));
     return 1;
+  } catch (const std::exception &error) {
+    channel.send(frames::kFailed, 0, frames::failure(0, error.what()));
+    return 1;
   }
   const Host host{channel, *library, config.at("async") == "true"};
   Queue<frames::Frame> calls;
@@ -336,7 +352,7 @@ int main() {
       if (frame.kind == frames::kWrite) {
         session->put(std::move(frame.body));
       } else {
-        session->put(std::nullopt);
+        session->cancel();
       }
     } else if (frame.kind == frames::kPing) {
       channel.send(frames::kPong, frame.callId);
@@ -344,6 +360,9 @@ int main() {
   }
   library->fini();
   std::cout.flush();
+#ifdef __SANITIZE_ADDRESS__
+  __lsan_do_leak_check();
+#endif
   // Threads of user code may never end by themselves.
   _exit(0);
 }
