@@ -37,10 +37,7 @@ function build() {
   let now = 0;
   const ended: boolean[] = [];
   const sent: number[] = [];
-  const calls = createCallTable(
-    () => now,
-    (isAnswered) => void ended.push(isAnswered),
-  );
+  const calls = createCallTable({ now: () => now, cancelGraceMs: 100 }, (isAnswered) => void ended.push(isAnswered));
   const exec = (signal = never) => execCall(calls, (pieces) => void sent.push(pieces[0]?.[4] ?? 0), request, signal);
   const pass = (ms: number): void => {
     now += ms;
@@ -108,16 +105,40 @@ describe("a once-call", () => {
   });
 });
 
-test("the oldest cancelled call is the one cancelled first, not the one begun first", () => {
+const deaf = { onResult() {}, onEnd() {} };
+
+test("a worker is stuck when it goes on with a cancelled call for longer than it may, until it ends it", () => {
   const { calls, pass } = build();
-  const events = { onResult() {}, onEnd() {} };
-  const [first, second] = [calls.open(events), calls.open(events)];
-  expect(calls.oldestCancelledAt()).toBeUndefined();
-  pass(10);
-  calls.cancel(second);
-  pass(10);
-  calls.cancel(first);
-  expect(calls.oldestCancelledAt()).toBe(10);
-  calls.onFrame(frame(frameKind.done, second));
-  expect(calls.oldestCancelledAt()).toBe(20);
+  calls.open(deaf, "once");
+  const cancelled = calls.open(deaf, "once");
+  pass(1000);
+  expect(calls.isStuck()).toBe(false);
+  calls.cancel(cancelled);
+  pass(99);
+  expect(calls.isStuck()).toBe(false);
+  pass(1);
+  expect(calls.isStuck()).toBe(true);
+  calls.onFrame(frame(frameKind.done, cancelled));
+  expect([calls.isStuck(), calls.size]).toEqual([false, 1]);
+});
+
+test("a session that has given its last result, or has failed, is over for its caller, and for the worker once it is destroyed", () => {
+  const endings = [
+    frame(frameKind.result, 1, writeResult({ status: Status.END, parts: [] })),
+    frame(frameKind.failed, 1, writeFailure(new ServingError("ENGINE_FAILED", "no"))),
+  ];
+  for (const ending of endings) {
+    const { calls, ended, pass } = build();
+    const heard: (string | undefined)[] = [];
+    const callId = calls.open({ onResult() {}, onEnd: (error) => heard.push(error?.message ?? "end") }, "session");
+    calls.onFrame({ ...ending, callId });
+    calls.onFrame({ ...ending, callId });
+    expect([heard, ended, calls.size]).toEqual([[ending.kind === frameKind.failed ? "no" : "end"], [], 1]);
+    pass(9999);
+    expect(calls.isStuck()).toBe(false);
+    pass(1);
+    expect(calls.isStuck()).toBe(true);
+    calls.onFrame(frame(frameKind.done, callId));
+    expect([heard.length, ended, calls.size, calls.isStuck()]).toEqual([1, [true], 0, false]);
+  }
 });

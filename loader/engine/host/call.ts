@@ -16,8 +16,11 @@ export interface CallEvents {
 /** The calls of one worker that it has not ended. */
 export interface CallTable {
   readonly size: number;
-  /** Registers a call; gives its id. */
-  open(events: CallEvents): number;
+  /**
+   * Registers a call; gives its id. A session stays here until the worker says DONE, since it is destroyed after its last
+   * result; its events end with that result.
+   */
+  open(events: CallEvents, kind: "once" | "session"): number;
   /** Notes that nobody waits for it any more; its events are not called again. It stays until the worker ends it. */
   cancel(callId: number): void;
   /** Passes a worker's frame to its call; frames of calls that are gone are late. Throws FrameError. */
@@ -26,51 +29,72 @@ export interface CallTable {
   discard(callId: number): void;
   /** Ends every call. */
   fail(error: ServingError): void;
-  /** When the call that was cancelled first, of those that the worker goes on with, was cancelled. */
-  oldestCancelledAt(): number | undefined;
+  /** Whether the worker goes on for too long with a call that nobody waits for any more. */
+  isStuck(): boolean;
+}
+
+/** What a call table is bounded by. */
+export interface CallTableOptions {
+  /** How long a worker may go on with a call that was cancelled. */
+  readonly cancelGraceMs: number;
+  readonly now: () => number;
 }
 
 interface OpenCall {
   readonly events: CallEvents;
-  cancelledAt: number | undefined;
+  readonly kind: "once" | "session";
+  /** Undefined while somebody waits for it. */
+  stuckAt: number | undefined;
 }
+
+/** How long a session may take from its last result to its end: what its wrapper does there is its own clearing up. */
+const destroyGraceMs = 10_000;
 
 /**
  * Builds an empty table. `onEnded` hears of every call that is over, cancelled ones included, and whether the worker ended
  * it itself.
  */
-export function createCallTable(now: () => number, onEnded: (isAnswered: boolean) => void): CallTable {
+export function createCallTable(options: CallTableOptions, onEnded: (isAnswered: boolean) => void): CallTable {
+  const { now, cancelGraceMs } = options;
   const calls = new Map<number, OpenCall>();
   let last = 0;
   const end = (callId: number, call: OpenCall, isAnswered: boolean, error?: ServingError): void => {
     calls.delete(callId);
-    if (call.cancelledAt === undefined) call.events.onEnd(error);
+    if (call.stuckAt === undefined) call.events.onEnd(error);
     onEnded(isAnswered);
+  };
+  const conclude = (callId: number, call: OpenCall, error?: ServingError): void => {
+    if (call.kind === "once") {
+      end(callId, call, true, error);
+    } else if (call.stuckAt === undefined) {
+      call.stuckAt = now() + destroyGraceMs;
+      call.events.onEnd(error);
+    }
   };
   const onResult = (callId: number, call: OpenCall, body: Uint8Array): void => {
     const result = readResult(body);
-    if (call.cancelledAt === undefined) call.events.onResult(result);
-    if (result.status === Status.END || result.status === Status.ONCE) end(callId, call, true);
+    if (call.stuckAt === undefined) call.events.onResult(result);
+    if (result.status === Status.END || result.status === Status.ONCE) conclude(callId, call);
   };
   return {
     get size() {
       return calls.size;
     },
-    open(events) {
+    open(events, kind) {
       last = (last % 0xffff_ffff) + 1;
-      calls.set(last, { events, cancelledAt: undefined });
+      calls.set(last, { events, kind, stuckAt: undefined });
       return last;
     },
     cancel(callId) {
       const call = calls.get(callId);
-      if (call !== undefined) call.cancelledAt ??= now();
+      if (call !== undefined) call.stuckAt ??= now() + cancelGraceMs;
     },
     onFrame({ kind, callId, body }) {
       const call = calls.get(callId);
       if (call === undefined) return;
       if (kind === frameKind.ack) call.events.onAck?.();
       else if (kind === frameKind.result) onResult(callId, call, body);
-      else if (kind === frameKind.failed) end(callId, call, true, readFailure(body));
+      else if (kind === frameKind.failed) conclude(callId, call, readFailure(body));
       else if (kind === frameKind.done) end(callId, call, true);
     },
     discard(callId) {
@@ -79,13 +103,7 @@ export function createCallTable(now: () => number, onEnded: (isAnswered: boolean
     fail(error) {
       for (const [callId, call] of calls) end(callId, call, false, error);
     },
-    oldestCancelledAt() {
-      let oldest: number | undefined;
-      for (const { cancelledAt = Number.POSITIVE_INFINITY } of calls.values()) {
-        if (cancelledAt < (oldest ?? Number.POSITIVE_INFINITY)) oldest = cancelledAt;
-      }
-      return oldest;
-    },
+    isStuck: () => calls.values().some(({ stuckAt }) => stuckAt !== undefined && stuckAt <= now()),
   };
 }
 
@@ -108,19 +126,22 @@ export function execCall(
       return;
     }
     let answer: EngineResult | undefined;
-    const callId = calls.open({
-      onResult(result) {
-        answer = answer === undefined ? result : { ...result, parts: [...answer.parts, ...result.parts] };
-        if (answer.parts.length > maxAnswerParts) {
-          onAbort(new ServingError("ENGINE_FAILED", `the engine's answer has more than ${maxAnswerParts} parts`));
-        }
+    const callId = calls.open(
+      {
+        onResult(result) {
+          answer = answer === undefined ? result : { ...result, parts: [...answer.parts, ...result.parts] };
+          if (answer.parts.length > maxAnswerParts) {
+            onAbort(new ServingError("ENGINE_FAILED", `the engine's answer has more than ${maxAnswerParts} parts`));
+          }
+        },
+        onEnd(error) {
+          signal.removeEventListener("abort", onSignal);
+          if (error === undefined && answer !== undefined) resolve({ ...answer, status: Status.ONCE });
+          else reject(error ?? new ServingError("ENGINE_FAILED", "the engine ended the call without a result"));
+        },
       },
-      onEnd(error) {
-        signal.removeEventListener("abort", onSignal);
-        if (error === undefined && answer !== undefined) resolve({ ...answer, status: Status.ONCE });
-        else reject(error ?? new ServingError("ENGINE_FAILED", "the engine ended the call without a result"));
-      },
-    });
+      "once",
+    );
     const onAbort = (reason: unknown): void => {
       signal.removeEventListener("abort", onSignal);
       calls.cancel(callId);

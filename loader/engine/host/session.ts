@@ -25,15 +25,18 @@ export async function* runSession(
   const results = createResultQueue();
   const window = createWindow();
   let isOver = false;
-  const callId = calls.open({
-    onResult: results.push,
-    onAck: window.acknowledge,
-    onEnd(error) {
-      isOver = true;
-      window.close();
-      results.end(error);
+  const callId = calls.open(
+    {
+      onResult: results.push,
+      onAck: window.acknowledge,
+      onEnd(error) {
+        isOver = true;
+        window.close();
+        results.end(error);
+      },
     },
-  });
+    "session",
+  );
   const onAbort = (): void => results.end(ServingError.from(signal.reason));
   signal.addEventListener("abort", onAbort, { once: true });
   try {

@@ -15,8 +15,6 @@ export interface SupervisorOptions extends WorkerOptions {
   readonly callsPerWorker?: number;
   /** Calls that may wait for a worker. The scheduler holds slots, so normally none does. */
   readonly maxWaitingCalls?: number;
-  /** How long a worker may go on with a call that nobody waits for before it is killed. */
-  readonly cancelGraceMs: number;
   /** How often a worker without a call is asked for a sign of life; it is killed when it leaves two unanswered. */
   readonly probeIntervalMs?: number;
   readonly onHealth: (health: EngineHealth) => void;

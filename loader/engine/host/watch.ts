@@ -7,7 +7,6 @@ export interface WatchOptions {
   readonly cancelGraceMs: number;
   /** How often a worker without a call is asked for a sign of life. */
   readonly probeIntervalMs: number;
-  readonly now: () => number;
   readonly logger: Logger;
 }
 
@@ -16,12 +15,11 @@ const maxUnansweredPings = 2;
 
 /** Kills workers that are stuck, from now until the function that it gives is called. */
 export function watchWorkers(workers: ReadonlySet<WorkerProcess>, options: WatchOptions): () => void {
-  const { cancelGraceMs, probeIntervalMs, now, logger } = options;
+  const { cancelGraceMs, probeIntervalMs, logger } = options;
   const endStuckCalls = (): void => {
     for (const worker of workers) {
-      const cancelledAt = worker.oldestCancelledAt();
-      if (cancelledAt === undefined || now() - cancelledAt < cancelGraceMs) continue;
-      logger.error({ pid: worker.pid }, "a worker is killed: it does not end a cancelled call");
+      if (!worker.isStuck()) continue;
+      logger.error({ pid: worker.pid }, "a worker is killed: it does not end a call that nobody waits for");
       worker.kill();
     }
   };

@@ -32,6 +32,8 @@ export interface WorkerOptions {
   readonly startTimeoutMs: number;
   /** How long a worker that is asked to stop may take before it is killed. */
   readonly stopGraceMs: number;
+  /** How long a worker may go on with a call that nobody waits for before it is killed. */
+  readonly cancelGraceMs: number;
   readonly maxFrameBytes: number;
   readonly logger: Logger;
   readonly now: () => number;
@@ -55,8 +57,8 @@ export interface WorkerProcess {
   exec(request: InferRequest, signal: AbortSignal): Promise<EngineResult>;
   /** Runs one session. Throws ServingError. */
   stream(request: InferRequest, inputs: AsyncIterable<EngineInput>, signal: AbortSignal): AsyncGenerator<EngineResult>;
-  /** When the call that was cancelled first, of those that the worker goes on with, was cancelled. */
-  oldestCancelledAt(): number | undefined;
+  /** Whether it goes on for too long with a call that nobody waits for any more. */
+  isStuck(): boolean;
   /** Asks for a sign of life. */
   ping(): void;
   /** How often it was asked since it last said anything. */
@@ -84,7 +86,7 @@ export async function startWorkerProcess(
   const ready = Promise.withResolvers<EngineDescription | undefined>();
   // A rejection that comes while nobody waits yet is not lost: it is awaited below.
   ready.promise.catch(() => {});
-  const calls = createCallTable(options.now, onCallEnded);
+  const calls = createCallTable(options, onCallEnded);
   let unansweredPings = 0;
   const onFrame = (frame: Frame): void => {
     unansweredPings = 0;
@@ -138,7 +140,7 @@ export async function startWorkerProcess(
       assertAlive();
       return runSession(calls, send, request, inputs, callSignal);
     },
-    oldestCancelledAt: calls.oldestCancelledAt,
+    isStuck: calls.isStuck,
     ping() {
       unansweredPings += 1;
       channel.send(encodeFrame(frameKind.ping, 0));

@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,7 +34,7 @@ export interface SpawnOptions {
  * interrupt typed at the loader's terminal reaches the loader alone, which then drains. Throws when there is no such command.
  */
 export function spawnWorker({ command, cwd, env }: SpawnOptions, socketPath: string, token: string) {
-  return Bun.spawn([...command], {
+  const child = Bun.spawn([...command], {
     ...(cwd === undefined ? {} : { cwd }),
     env: { ...env, ATHENA_ENGINE_SOCKET: socketPath, ATHENA_ENGINE_TOKEN: token },
     stdin: "ignore",
@@ -41,6 +42,17 @@ export function spawnWorker({ command, cwd, env }: SpawnOptions, socketPath: str
     stderr: "pipe",
     detached: true,
   });
+  preferForMemoryKill(child.pid);
+  return child;
+}
+
+/** When memory is short, the kernel ends the worker that asked for it, not the loader with all of its services. */
+function preferForMemoryKill(pid: number): void {
+  try {
+    writeFileSync(`/proc/${pid}/oom_score_adj`, "1000");
+  } catch {
+    // Not Linux, or it has ended already.
+  }
 }
 
 /** A secret that a worker must say, so that nothing else poses as it. */

@@ -181,7 +181,9 @@ class Session : public std::enable_shared_from_this<Session> {
     }
     if (host_.isAsync) receivers.remove(request_.sid);
     if (handle != nullptr) host_.library.destroy(handle);
-    finish(frames::kDone);
+    std::lock_guard<std::mutex> lock(mutex_);
+    isOver_ = true;
+    host_.channel.send(frames::kDone, callId_);
   }
 
   const void *create() {

@@ -28,10 +28,13 @@ class Session:
         # Results come from any thread, and none may follow the last.
         self._lock = threading.Lock()
         self._is_over = False
+        self._is_cancelled = False
         threading.Thread(target=self._run, daemon=True).start()
 
     def put(self, body):
-        """The next chunk; None ends the session."""
+        """The next chunk; None ends the session, and chunks that are still queued are not for the wrapper."""
+        if body is None:
+            self._is_cancelled = True
         self._input.put(body)
 
     def _run(self):
@@ -48,12 +51,14 @@ class Session:
             athena_wrapper.results.forget(self._sid)
             self._sessions.pop(self._call_id, None)
             self._destroy(handle)
-            self._finish(frames.DONE)
+            with self._lock:
+                self._is_over = True
+                self._channel.send(frames.DONE, self._call_id)
 
     def _take_input(self, handle):
         while True:
             body = self._input.get()
-            if body is None:
+            if body is None or self._is_cancelled:
                 return
             reader = frames.Reader(body)
             is_last = reader.u8() == 1
@@ -64,7 +69,7 @@ class Session:
 
     def _read(self, handle, is_last):
         empty = 0
-        while not self._is_over:
+        while not (self._is_over or self._is_cancelled):
             response = self._runner.read(handle)
             if response is not None:
                 empty = 0
