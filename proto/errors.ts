@@ -53,6 +53,8 @@ export const errorTable = {
   DEADLINE_EXCEEDED: row(Code.DeadlineExceeded, 504, 10102, "never"),
   SESSION_TIMEOUT: row(Code.DeadlineExceeded, 504, 10114, "never"),
   SESSION_NOT_FOUND: row(Code.NotFound, 404, 10008, "never"),
+  /** A request names a personal resource that is not loaded. */
+  RESOURCE_NOT_FOUND: row(Code.NotFound, 404, 10701, "never"),
   /** The caller hung up; 499 is nginx's number for it and stands in logs only. */
   CANCELED: row(Code.Canceled, 499, 10101, "never"),
   /** The user's code answered with an error. */

@@ -45,6 +45,7 @@ export function validate(
     expects,
     parts,
     resourceIds: [],
+    priority: 0,
   };
 }
 

@@ -37,6 +37,7 @@ describe("checkRequest()", () => {
     expect(() => check({ parts: [large] })).toThrow("parts: 'data' has 5 bytes, more than 4");
     expect(() => check({ parts: [data, data] })).toThrow("parts: 'data' stands twice");
     expect(() => check({ parts: [data, { name: "more" }] })).toThrow("parts: 'more' is not declared, expected data");
+    expect(() => check({ parts: [data], priority: 101 })).toThrow("priority: must be from -100 to 100, got 101");
     expect(() => check({ parts: [data], expects: [{ name: "x" }] })).toThrow("expects: 'x' is not declared");
   });
 });

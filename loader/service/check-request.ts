@@ -3,6 +3,9 @@ import type { InferRequest } from "../../proto/gen/athena/v1/inference_pb.ts";
 import { type Part, type PartDescription, PartType } from "../../proto/gen/athena/v1/part_pb.ts";
 import type { OutputDefinition, ServiceDefinition } from "../../proto/gen/athena/v1/service_pb.ts";
 
+/** Few enough levels that the queue finds the highest at once. */
+const maxPriority = 100;
+
 /**
  * The request as engines get it: an id where it had none, and every output that the service declares, with the
  * attributes that the caller asked for before the definition's own. Requests come from gateways, which check them in full,
@@ -26,6 +29,9 @@ export function checkRequest(definition: ServiceDefinition, request: InferReques
         `parts: '${input.name}' has ${part.data.length} bytes, more than ${input.maxBytes}`,
       );
     }
+  }
+  if (Math.abs(request.priority) > maxPriority) {
+    throw violation(`priority: must be from -${maxPriority} to ${maxPriority}, got ${request.priority}`);
   }
   assertKnown("parts", request.parts, definition.inputs);
   assertKnown("expects", request.expects, definition.outputs);

@@ -3,7 +3,8 @@ import { type InferRequest, type InferResponse, Status } from "../../proto/gen/a
 import type { Part } from "../../proto/gen/athena/v1/part_pb.ts";
 import { ServiceState } from "../../proto/gen/athena/v1/service_pb.ts";
 import type { Load } from "../../proto/metadata.ts";
-import { createCallSignal } from "./call-signal.ts";
+import type { RunOptions } from "../scheduler/scheduler.ts";
+import { type CallSignal, createCallSignal } from "./call-signal.ts";
 import { checkRequest, finishParts } from "./check-request.ts";
 import { createIdleWatch } from "./idle-watch.ts";
 import type { Catalog, Served } from "./served.ts";
@@ -63,7 +64,7 @@ export function createInference(options: InferenceOptions): Inference {
         const { engine, scheduler } = served;
         const checked = checkRequest(served.definition, request, newSid);
         using call = createCallSignal(bounds.signal, timeoutOf(served, bounds), service, now);
-        const result = await scheduler.run(() => engine.infer(checked, call.signal), call);
+        const result = await scheduler.run(() => engine.infer(checked, call.signal), waitingOf(checked, call));
         return responseFrom(served, checked, finishParts(checked, result.parts, 0, 3), Status.ONCE);
       } catch (thrown) {
         const error = ServingError.from(thrown);
@@ -88,7 +89,7 @@ export function createInference(options: InferenceOptions): Inference {
         const timeoutMs = Math.min(totalTimeoutMs, bounds.timeoutMs ?? totalTimeoutMs);
         using call = createCallSignal(bounds.signal, timeoutMs, service, now);
         bounds.onLoad(served.scheduler.load());
-        using _slot = await served.scheduler.acquire(call);
+        using _slot = await served.scheduler.acquire(waitingOf(checked, call));
         using idle = createIdleWatch(call.signal, idleTimeoutMs, service);
         const chunks = idle.watch(inputs({ holeTimeoutMs, maxWaiting, maxWaitingBytes, now }));
         let seq = 0;
@@ -131,6 +132,10 @@ function responseFrom({ definition }: Served, { sid }: InferRequest, parts: Part
 function timeoutOf(served: Served, bounds: CallBounds): number {
   const limit = served.definition.timeoutMs === 0 ? 2 ** 31 - 1 : served.definition.timeoutMs;
   return bounds.timeoutMs === undefined ? limit : Math.min(limit, bounds.timeoutMs);
+}
+
+function waitingOf({ priority }: InferRequest, { signal, deadline }: CallSignal): RunOptions {
+  return { signal, deadline, priority };
 }
 
 function withoutRequired({ definition }: Served) {

@@ -25,6 +25,7 @@ function requestOf(parameters: Record<string, string> = {}): InferRequest {
     expects: [],
     parts: [part],
     resourceIds: [],
+    priority: 0,
   };
 }
 

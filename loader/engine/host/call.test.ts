@@ -19,6 +19,7 @@ const request: InferRequest = {
   expects: [],
   parts: [],
   resourceIds: [],
+  priority: 0,
 };
 const part = (name: string): Part => ({
   $typeName: "athena.v1.Part",

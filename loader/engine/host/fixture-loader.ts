@@ -34,6 +34,7 @@ await supervisor.infer(
     expects: [],
     parts: [],
     resourceIds: [],
+    priority: 0,
   },
   never,
 );

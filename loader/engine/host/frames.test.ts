@@ -36,6 +36,7 @@ const request: InferRequest = {
   ],
   parts: [part("small", new Uint8Array([0, 255])), part("large", new Uint8Array(200_000).fill(7), { encoding: "jpg" })],
   resourceIds: [1, 4_000_000_000],
+  priority: 0,
 };
 
 function joined(pieces: readonly Uint8Array[]): Uint8Array {

@@ -12,6 +12,7 @@ export const frameKind = {
   unloadResource: 7,
   stop: 8,
   ping: 9,
+  group: 10,
   hello: 64,
   progress: 65,
   ready: 66,

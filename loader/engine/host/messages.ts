@@ -47,6 +47,7 @@ export function readRequest(body: Uint8Array): InferRequest {
     ),
     parts: reader.list(reader.part),
     resourceIds: reader.list(reader.u32),
+    priority: 0,
   };
 }
 

@@ -38,6 +38,7 @@ const request: InferRequest = {
   expects: [],
   parts: [{ $typeName: "athena.v1.Part", name: "data", type: PartType.OTHER, attributes: {}, data }],
   resourceIds: [],
+  priority: 0,
 };
 
 /** Milliseconds that `count` calls take, so many at once. */

@@ -65,6 +65,7 @@ function requestOf(data: Uint8Array, parameters: Record<string, string> = {}): I
     expects: [],
     parts: [{ $typeName: "athena.v1.Part", name: "data", type: PartType.OTHER, attributes: {}, data }],
     resourceIds: [],
+    priority: 0,
   };
 }
 

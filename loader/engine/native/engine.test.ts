@@ -71,6 +71,7 @@ function requestOf(text: string, mode = "", sid = "sid-1"): InferRequest {
     expects: [{ $typeName: "athena.v1.PartDescription", name: "result", type: PartType.TEXT, attributes: {} }],
     parts: [partOf(text, { encoding: "utf8" })],
     resourceIds: [],
+    priority: 0,
   };
 }
 

@@ -40,6 +40,7 @@ function requestOf(text: string, mode: string, sid: string): InferRequest {
     expects: [{ $typeName: "athena.v1.PartDescription", name: "result", type: PartType.TEXT, attributes: {} }],
     parts: [{ $typeName: "athena.v1.Part", name: "text", type: PartType.TEXT, attributes: {}, data }],
     resourceIds: [],
+    priority: 0,
   };
 }
 

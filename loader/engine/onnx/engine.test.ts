@@ -38,6 +38,7 @@ async function picture(width: number, height: number): Promise<InferRequest> {
     expects: [],
     parts: [{ $typeName: "athena.v1.Part", name: "data", type: PartType.IMAGE, attributes: {}, data }],
     resourceIds: [],
+    priority: 0,
   };
 }
 

@@ -55,6 +55,7 @@ function requestOf(text: string, mode?: string, sid = "sid-1"): InferRequest {
     expects: [{ $typeName: "athena.v1.PartDescription", name: "result", type: PartType.TEXT, attributes: {} }],
     parts: [{ $typeName: "athena.v1.Part", name: "text", type: PartType.TEXT, attributes: { status: "3" }, data }],
     resourceIds: [],
+    priority: 0,
   };
 }
 

@@ -47,6 +47,7 @@ function requestOf(sid: string): InferRequest {
     expects: [{ $typeName: "athena.v1.PartDescription", name: "result", type: PartType.TEXT, attributes: {} }],
     parts: [],
     resourceIds: [],
+    priority: 0,
   };
 }
 
