@@ -5,7 +5,7 @@ import { listenSchema, tcpListenSchema } from "./listen.ts";
 export const loaderConfigSchema = z.strictObject({
   listen: listenSchema.default({ host: "0.0.0.0", port: 5090 }),
   admin: tcpListenSchema.default({ host: "127.0.0.1", port: 5091 }),
-  /** Folders with a service.yaml, relative to the configuration file. */
+  /** Folders with a service.yaml, or with code or a model alone, and ONNX files; relative to the configuration file. */
   services: z.array(z.string().min(1)).max(256),
   /** A folder whose subfolders are services that are loaded when an operator asks for them by name. */
   repository: z.string().min(1).optional(),

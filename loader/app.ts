@@ -31,8 +31,7 @@ export interface Loader {
  */
 export function startLoader(config: LoaderConfig, folder: string, logger: Logger): Loader {
   const now = () => performance.now();
-  const folders = config.services.map((path) => resolve(folder, path));
-  const manifests = folders.map(loadManifest);
+  const manifests = config.services.map((path) => loadManifest(resolve(folder, path)));
   assertDistinct(manifests);
   let draining = false;
   const isDraining = (): boolean => draining;
@@ -40,12 +39,12 @@ export function startLoader(config: LoaderConfig, folder: string, logger: Logger
   const metrics = createMetrics(() =>
     services.catalog.list().map(({ definition, scheduler }) => ({ service: definition.id, load: scheduler.load() })),
   );
-  const folderOf = new Map(manifests.map((located) => [located.manifest.id, located.folder]));
+  const sourceOf = new Map(manifests.map((located) => [located.manifest.id, located.source]));
   const services = createServiceSet(manifests, {
     read: (id) =>
-      readService(id, folderOf, config.repository === undefined ? undefined : resolve(folder, config.repository)),
-    known: () => [...folderOf.keys()],
-    serve: (manifest) => serve(manifest, { logger, now, onWait: metrics.observeWait }),
+      readService(id, sourceOf, config.repository === undefined ? undefined : resolve(folder, config.repository)),
+    known: () => [...sourceOf.keys()],
+    serve: (manifest) => serve(manifest, { logger, now, onWait: metrics.observeWait, onBatch: metrics.observeBatch }),
     drainTimeoutMs: config.drainTimeoutMs,
     logger,
   });

@@ -26,6 +26,8 @@ describe("tensorFromPart()", () => {
 
   test("takes what a part does not say from the definition, and computes the one size that is open", () => {
     expect(tensorFromPart(withAttributes({}), declared).shape).toEqual([2, 3]);
+    // What the unified protocol makes of a JSON array.
+    expect(tensorFromPart(withAttributes({ shape: "2;3" }), declared).shape).toEqual([2, 3]);
     expect(tensorFromPart(withAttributes({}), { datatype: "FP32", shape: [6] }).shape).toEqual([6]);
     expect(() => tensorFromPart(withAttributes({}), { datatype: "FP32", shape: [-1, -1] })).toThrow("payload.x: shape");
     expect(() => tensorFromPart(withAttributes({}), { datatype: "FP32", shape: [-1, 5] })).toThrow("payload.x: shape");
@@ -40,7 +42,7 @@ describe("tensorFromPart()", () => {
       "shape must be [-1,3], got [2,4]",
     );
     expect(() => tensorFromPart(withAttributes({ shape: "[3,3]" }), declared)).toThrow("36 bytes expected");
-    for (const shape of ["2,3", "[-1,3]", "[2.5,3]", "{}", "[1e300,3]", '["2",3]', "[[2],3]"]) {
+    for (const shape of ["2x3", ";", "2;-3", "[-1,3]", "[2.5,3]", "{}", "[1e300,3]", '["2",3]', "[[2],3]"]) {
       expect(() => tensorFromPart(withAttributes({ shape }), declared)).toThrow("payload.x: ");
     }
   });

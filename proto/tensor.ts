@@ -121,10 +121,11 @@ function assertDataFits({ datatype, shape, data }: Tensor, refuse: (what: string
   if (data.length !== expected) throw refuse(`${expected} bytes expected for its shape, got ${data.length}`);
 }
 
+/** A JSON array, or its numbers with ";" between them, which is what the unified protocol makes of an array. */
 function parseShape(text: string): number[] | undefined {
   let parsed: unknown;
   try {
-    parsed = JSON.parse(text);
+    parsed = JSON.parse(text.startsWith("[") ? text : `[${text.replaceAll(";", ",")}]`);
   } catch {
     return undefined;
   }

@@ -34,12 +34,23 @@ export interface Engine {
   /** Answers one request. `request.expects` is complete: the caller's wishes merged with the definition's outputs. */
   infer(request: InferRequest, signal: AbortSignal): Promise<EngineResult>;
   /**
+   * Answers several requests that are computed together; only for an engine that told `maxBatchRows`. One outcome for
+   * each, in their order: one that fails does not fail the others.
+   */
+  inferBatch?(calls: readonly BatchCall[]): Promise<readonly PromiseSettledResult<EngineResult>[]>;
+  /**
    * Runs a session. `request` opens it; its own parts are not in `inputs`. Results are pulled: an engine that is ahead
    * of its reader waits, with a bounded buffer. Leaving the loop early ends the session.
    */
   stream(request: InferRequest, inputs: AsyncIterable<EngineInput>, signal: AbortSignal): AsyncIterable<EngineResult>;
   /** Ends everything that the engine started, calls in flight included. Never rejects; may be called at any time. */
   stop(): Promise<void>;
+}
+
+/** One of several requests that are computed together, and its own signal. */
+export interface BatchCall {
+  readonly request: InferRequest;
+  readonly signal: AbortSignal;
 }
 
 /** How an engine tells, at any time after start, that it can or cannot take calls. */

@@ -4,7 +4,7 @@ import type { EngineManifest } from "../manifest/manifest.ts";
 import { createEchoEngine } from "./echo/engine.ts";
 import type { Engine, EngineHealth } from "./engine.ts";
 import { createNativeEngine, nativeSlots } from "./native/engine.ts";
-import { createOnnxEngine, onnxSlots } from "./onnx/engine.ts";
+import { createOnnxEngine, onnxWorkers } from "./onnx/engine.ts";
 import { createPythonEngine, pythonSlots } from "./python/engine.ts";
 
 /** What every engine is created with. */
@@ -14,6 +14,8 @@ export interface EngineContext {
   /** The service's folder, absolute: where relative paths of its definition begin. */
   readonly folder: string;
   readonly startTimeoutMs: number;
+  /** The most rows that are computed together; 0: none; undefined: as the engine thinks best. */
+  readonly maxBatchRows: number | undefined;
   readonly logger: Logger;
   /** Told when the engine can, or cannot, take calls. */
   readonly onHealth: (health: EngineHealth) => void;
@@ -21,9 +23,12 @@ export interface EngineContext {
   readonly onProgress: (progress: string) => void;
 }
 
-/** An engine, and how many calls it computes at once. */
+/** An engine, and how much it computes at once. */
 export interface CreatedEngine {
   readonly engine: Engine;
+  /** Its workers, each of which computes one batch at once, where it batches. */
+  readonly lanes: number;
+  /** Calls that it computes at once where it does not batch. */
   readonly slots: number;
 }
 
@@ -34,18 +39,22 @@ const echoSlots = 256;
 export function createEngine(manifest: EngineManifest, context: EngineContext): CreatedEngine {
   switch (manifest.kind) {
     case "echo":
-      return { engine: createEchoEngine(), slots: echoSlots };
-    case "onnx":
-      return { engine: createOnnxEngine({ ...manifest, ...context }), slots: onnxSlots(manifest) };
+      return { engine: createEchoEngine(), lanes: 1, slots: echoSlots };
+    case "onnx": {
+      const workers = onnxWorkers(manifest);
+      return { engine: createOnnxEngine({ ...manifest, ...context }), lanes: workers, slots: workers };
+    }
     case "native": {
       const library = resolve(context.folder, manifest.library);
-      return { engine: createNativeEngine({ ...manifest, ...context, library }), slots: nativeSlots(manifest) };
+      const engine = createNativeEngine({ ...manifest, ...context, library });
+      return { engine, lanes: manifest.workers, slots: nativeSlots(manifest) };
     }
     case "python": {
       // A bare command is looked up on the path, anything with a slash in the service's folder.
       const python = manifest.python.includes("/") ? resolve(context.folder, manifest.python) : manifest.python;
       const wrapper = resolve(context.folder, manifest.wrapper);
-      return { engine: createPythonEngine({ ...manifest, ...context, python, wrapper }), slots: pythonSlots(manifest) };
+      const engine = createPythonEngine({ ...manifest, ...context, python, wrapper });
+      return { engine, lanes: manifest.workers, slots: pythonSlots(manifest) };
     }
   }
 }

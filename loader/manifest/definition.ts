@@ -1,24 +1,16 @@
 import { create } from "@bufbuild/protobuf";
 import { ServingError } from "../../proto/errors.ts";
-import { PartType } from "../../proto/gen/athena/v1/part_pb.ts";
 import {
   InputDefinitionSchema,
   OutputDefinitionSchema,
   type ServiceDefinition,
   ServiceDefinitionSchema,
 } from "../../proto/gen/athena/v1/service_pb.ts";
+import { partTypes } from "../../proto/part-type.ts";
 import type { EngineDescription } from "../engine/engine.ts";
 import type { ServiceManifest } from "./manifest.ts";
 
 type Schemas = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
-
-const partTypes = {
-  text: PartType.TEXT,
-  audio: PartType.AUDIO,
-  image: PartType.IMAGE,
-  video: PartType.VIDEO,
-  other: PartType.OTHER,
-} as const;
 
 /**
  * The definition that callers are told, from which they validate and document: what service.yaml says, and for the rest

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { loadConfig, parseConfig } from "../../config/load.ts";
-import { engineFromFolder } from "./engine-from-folder.ts";
+import { serviceFromFolder } from "./service-from-folder.ts";
 
 const partType = z.enum(["text", "audio", "image", "video", "other"]);
 const partName = z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "expected letters, digits, '_', '.' and '-'");
@@ -15,9 +15,11 @@ const engineSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("echo") }),
   z.strictObject({
     kind: z.literal("onnx"),
-    /** The module that prepares the input and reads the output. */
-    processor: z.string().min(1),
-    /** Processes that compute; 0: one for every core. */
+    /** An ONNX file, or a folder with a model.onnx or with versions of one, relative to the service's folder. */
+    model: z.string().min(1).optional(),
+    /** What prepares the input and reads the output: a name, or the path of a module. Without it: the model's own tensors. */
+    processor: z.string().min(1).optional(),
+    /** Processes that compute; 0: one for every core, or one alone for a device. */
     workers: z.int().min(0).max(256).default(0),
     threads: z.int().min(1).max(256).default(1),
     provider: z.string().min(1).default("cpu"),
@@ -86,6 +88,15 @@ export const manifestSchema = z
     slots: z
       .strictObject({ total: z.int().min(0).max(100_000).default(0), best: z.int().min(0).max(100_000).default(0) })
       .prefault({}),
+    /** Which calls are computed together, by engines that can. */
+    batching: z
+      .strictObject({
+        /** 0 and 1: none. Without it: as the engine thinks best. */
+        maxRows: z.int().min(0).max(65_536).optional(),
+        /** How long calls may wait for others when more are expected. */
+        maxDelayMs: z.number().min(0).max(10_000).default(5),
+      })
+      .prefault({}),
     queue: z.strictObject({ maxLength: z.int().min(0).max(1_000_000).default(64) }).prefault({}),
     session: z
       .strictObject({
@@ -103,6 +114,9 @@ export const manifestSchema = z
     if (manifest.once === false && manifest.stream !== true) {
       context.addIssue({ code: "custom", path: ["once"], message: "once and stream cannot both be false" });
     }
+    if (manifest.engine.kind === "onnx" && (manifest.engine.model ?? manifest.engine.processor) === undefined) {
+      context.addIssue({ code: "custom", path: ["engine"], message: "model or processor is required" });
+    }
     for (const [index, name] of manifest.requiredParameters.entries()) {
       if (Object.hasOwn(manifest.parameters ?? {}, name)) continue;
       context.addIssue({
@@ -116,28 +130,35 @@ export const manifestSchema = z
 /** One service as its folder declares it, checked and complete. */
 export type ServiceManifest = z.output<typeof manifestSchema>;
 
-/** A manifest and the folder that it was read from, where its relative paths begin. */
+/** A manifest and where it was read from. */
 export interface LocatedManifest {
   readonly manifest: ServiceManifest;
-  /** Absolute. */
+  /** Where its relative paths begin; absolute. */
   readonly folder: string;
+  /** What {@link loadManifest} reads it from: the folder, or a single file; absolute. */
+  readonly source: string;
 }
 
 /** What a service.yaml says about its engine. */
 export type EngineManifest = ServiceManifest["engine"];
 
 /**
- * Reads the service.yaml of a folder. A folder without one that holds code which says everything itself is a service with
- * the folder's name.
+ * Reads the service.yaml of a folder. A folder without one that holds code or a model which says everything itself is a
+ * service with the folder's name, and so is a single ONNX file, with the file's.
  *
  * @throws ConfigError with every mistake and its line.
  */
-export function loadManifest(folder: string): LocatedManifest {
-  const path = join(folder, "service.yaml");
-  const engine = existsSync(path) ? undefined : engineFromFolder(folder);
+export function loadManifest(path: string): LocatedManifest {
+  const source = resolve(path);
+  const isFile = source.endsWith(".onnx");
+  const folder = isFile ? dirname(source) : source;
+  const file = join(folder, "service.yaml");
+  const found = isFile
+    ? { id: basename(source, ".onnx"), engine: { kind: "onnx", model: basename(source) } }
+    : existsSync(file)
+      ? undefined
+      : serviceFromFolder(folder);
   const manifest =
-    engine === undefined
-      ? loadConfig(path, manifestSchema)
-      : parseConfig(JSON.stringify({ id: basename(resolve(folder)), engine }), manifestSchema, folder);
-  return { manifest, folder: resolve(folder) };
+    found === undefined ? loadConfig(file, manifestSchema) : parseConfig(JSON.stringify(found), manifestSchema, path);
+  return { manifest, folder, source };
 }

@@ -2,10 +2,13 @@ import type { Logger } from "../../config/logger.ts";
 import { ServingError } from "../../proto/errors.ts";
 import { ServiceState } from "../../proto/gen/athena/v1/service_pb.ts";
 import { createEngine } from "../engine/registry.ts";
+import { createBatchedEngine } from "../scheduler/batched-engine.ts";
 import { createScheduler } from "../scheduler/scheduler.ts";
 import type { Served } from "../service/served.ts";
 import { assertDescribed, definitionFrom } from "./definition.ts";
 import type { LocatedManifest } from "./manifest.ts";
+import { createStateHolder } from "./service-state.ts";
+import { slotsOf } from "./slots.ts";
 
 /** A service at work: what the loader's catalog lists, and its end. */
 export interface ServingService extends Served {
@@ -21,6 +24,8 @@ export interface ServingEnvironment {
   /** Milliseconds on a clock that never goes back. */
   readonly now: () => number;
   readonly onWait: (service: string, waitMs: number) => void;
+  /** Told of each group of calls that was computed together. */
+  readonly onBatch: (service: string, rows: number) => void;
 }
 
 /**
@@ -30,31 +35,27 @@ export interface ServingEnvironment {
 export function serve({ manifest, folder }: LocatedManifest, environment: ServingEnvironment): ServingService {
   const { now, onWait } = environment;
   const logger = environment.logger.child({ service: manifest.id });
-  let current = { state: ServiceState.LOADING, reason: "loading" };
+  const state = createStateHolder(logger);
   let definition = definitionFrom(manifest);
-  const become = (state: ServiceState, reason: string): void => {
-    if (current.state === ServiceState.STOPPING || (current.state === state && current.reason === reason)) return;
-    current = { state, reason };
-    if (state === ServiceState.READY) logger.info("ready");
-    else logger.warn({ reason }, "not ready");
-  };
-  const { engine, slots } = createEngine(manifest.engine, {
+  const created = createEngine(manifest.engine, {
     service: manifest.id,
     folder,
     startTimeoutMs: manifest.startTimeoutMs,
+    maxBatchRows: manifest.batching.maxRows,
     logger,
     onProgress: (progress) => logger.info({ progress }, "progress"),
-    onHealth(health) {
-      if (current.state === ServiceState.LOADING) return;
-      if (health.ready) become(ServiceState.READY, "");
-      else become(ServiceState.FAILED, health.reason);
-    },
+    onHealth: state.onHealth,
   });
-  const total = manifest.slots.total || slots;
+  const engine = createBatchedEngine(created.engine, {
+    lanes: created.lanes,
+    maxDelayMs: manifest.batching.maxDelayMs,
+    now,
+    setTimer,
+    onGroup: (rows) => environment.onBatch(manifest.id, rows),
+  });
   const scheduler = createScheduler({
     service: manifest.id,
-    total,
-    best: Math.min(total, manifest.slots.best || total),
+    ...slotsOf(manifest, created),
     maxQueueLength: manifest.queue.maxLength,
     now,
     onWait: (waitMs) => onWait(manifest.id, waitMs),
@@ -64,11 +65,13 @@ export function serve({ manifest, folder }: LocatedManifest, environment: Servin
       const told = await engine.start(AbortSignal.timeout(manifest.startTimeoutMs));
       assertDescribed(manifest, told);
       definition = definitionFrom(manifest, told);
-      become(ServiceState.READY, "");
+      const { total, best } = slotsOf(manifest, created, told);
+      scheduler.resize(total, best);
+      state.become(ServiceState.READY, "");
     } catch (thrown) {
       const error = ServingError.from(thrown);
       logger.error({ err: error }, "the engine cannot start");
-      become(ServiceState.FAILED, error.message);
+      state.become(ServiceState.FAILED, error.message);
       // Nothing calls it any more: it must not hold a model or a process.
       await engine.stop();
       throw error;
@@ -85,9 +88,9 @@ export function serve({ manifest, folder }: LocatedManifest, environment: Servin
     scheduler,
     session: manifest.session,
     started,
-    state: () => current,
+    state: () => state.current,
     async retire(drainTimeoutMs) {
-      become(ServiceState.STOPPING, "stopping");
+      state.become(ServiceState.STOPPING, "stopping");
       const late = Promise.withResolvers<void>();
       const timer = setTimeout(late.resolve, drainTimeoutMs);
       await Promise.race([scheduler.untilIdle(), late.promise]);
@@ -95,4 +98,9 @@ export function serve({ manifest, folder }: LocatedManifest, environment: Servin
       await engine.stop();
     },
   };
+}
+
+function setTimer(callback: () => void, delayMs: number): () => void {
+  const timer = setTimeout(callback, delayMs);
+  return () => clearTimeout(timer);
 }

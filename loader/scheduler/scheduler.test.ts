@@ -159,4 +159,33 @@ describe("createScheduler()", () => {
       { numRuns: 100 },
     );
   });
+
+  test("takes more calls at once when it is given more slots, and fewer when it has fewer", async () => {
+    const { scheduler } = build({ total: 1 });
+    const works = [work(), work(), work()];
+    let begun = 0;
+    const calls = works.map((item) =>
+      scheduler.run(() => {
+        begun += 1;
+        return item.run();
+      }, unbounded),
+    );
+    await settle();
+    expect(begun).toBe(1);
+    scheduler.resize(2, 1);
+    await settle();
+    expect(begun).toBe(2);
+    expect(scheduler.load()).toMatchObject({ total: 2, best: 1, idle: 0, queued: 1 });
+    scheduler.resize(1, 1);
+    works[0]?.end();
+    await settle();
+    expect(begun).toBe(2);
+    expect(scheduler.load()).toMatchObject({ total: 1, idle: 0, queued: 1 });
+    works[1]?.end();
+    await settle();
+    expect(begun).toBe(3);
+    works[2]?.end();
+    await Promise.all(calls);
+    expect(scheduler.load()).toMatchObject({ total: 1, idle: 1, queued: 0 });
+  });
 });

@@ -1,5 +1,6 @@
 import { ServingError } from "../../proto/errors.ts";
 import type { Load } from "../../proto/metadata.ts";
+import { createMean } from "./mean.ts";
 import { createQueue } from "./queue.ts";
 import { createSlots } from "./slots.ts";
 
@@ -24,6 +25,8 @@ export interface Scheduler {
   /** A slot for as long as the caller needs one, as for a session; otherwise as {@link run}. */
   acquire(options: RunOptions): Promise<Disposable>;
   load(): Load;
+  /** Changes how many slots there are, and how many of them are best kept busy. */
+  resize(total: number, best: number): void;
   /** Resolves when no call runs or waits; at once when none does. */
   untilIdle(): Promise<void>;
 }
@@ -41,7 +44,7 @@ export interface SchedulerOptions {
   readonly onWait?: (waitMs: number) => void;
 }
 
-/** The weight of the newest call in the mean service time: the last ten or so calls decide. */
+/** The weight of the newest call in the mean service time. */
 const newestWeight = 0.2;
 
 /** Builds the scheduler of one service. */
@@ -49,15 +52,16 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const { service, now, onWait = () => {} } = options;
   const queue = createQueue(options.maxQueueLength);
   const onIdle: (() => void)[] = [];
-  const isIdle = (): boolean => slots.idle === options.total && queue.length === 0;
-  const slots = createSlots(options.total, () => {
-    queue.shift()?.wake();
-    if (onIdle.length === 0 || !isIdle()) return;
-    for (const resolve of onIdle.splice(0)) resolve();
-  });
-  let meanMs = 0;
+  let best = options.best;
+  const isIdle = (): boolean => slots.idle === slots.total && queue.length === 0;
+  const fill = (): void => {
+    while (slots.idle > 0 && queue.length > 0) queue.shift()?.wake();
+    if (isIdle()) for (const resolve of onIdle.splice(0)) resolve();
+  };
+  const slots = createSlots(options.total, fill);
+  const serviceMs = createMean(newestWeight);
 
-  const estimatedWaitMs = (ahead: number): number => Math.ceil((meanMs * ahead) / options.total);
+  const estimatedWaitMs = (ahead: number): number => Math.ceil((serviceMs.value * ahead) / slots.total);
 
   const busy = (message: string): ServingError =>
     new ServingError("SERVICE_BUSY", `service '${service}' is busy: ${message}`, {
@@ -78,8 +82,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         wake() {
           run.signal.removeEventListener("abort", onAbort);
           const slot = slots.tryAcquire();
-          if (slot !== undefined) resolve(slot);
-          else reject(new ServingError("INTERNAL", "a slot was given away twice"));
+          if (slot === undefined) reject(new ServingError("INTERNAL", "a slot was given away twice"));
+          else resolve(slot);
         },
       };
       run.signal.addEventListener("abort", onAbort, { once: true });
@@ -103,17 +107,18 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       try {
         return await work();
       } finally {
-        const took = now() - started;
-        meanMs = meanMs === 0 ? took : meanMs + newestWeight * (took - meanMs);
+        serviceMs.add(now() - started);
       }
     },
-    load: () => ({
-      total: options.total,
-      best: options.best,
-      idle: slots.idle,
-      queued: queue.length,
-      waitMs: slots.idle > 0 ? 0 : estimatedWaitMs(queue.length + 1),
-    }),
+    load() {
+      const { total, idle } = slots;
+      return { total, best, idle, queued: queue.length, waitMs: idle > 0 ? 0 : estimatedWaitMs(queue.length + 1) };
+    },
+    resize(total, nextBest) {
+      slots.resize(total);
+      best = nextBest;
+      fill();
+    },
     async untilIdle() {
       if (!isIdle()) await new Promise<void>((resolve) => onIdle.push(resolve));
     },

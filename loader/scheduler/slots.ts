@@ -4,18 +4,23 @@ export interface Slots {
   readonly idle: number;
   /** Takes a slot that disposing gives back, once; undefined when all are taken. */
   tryAcquire(): Disposable | undefined;
+  /** Changes how many there are. Those in use stay in use; while they are more than there are, none is idle. */
+  resize(total: number): void;
 }
 
 /** Builds slots, all idle. `onRelease` is told of each that comes back. */
-export function createSlots(total: number, onRelease: () => void = () => {}): Slots {
-  let idle = total;
+export function createSlots(first: number, onRelease: () => void = () => {}): Slots {
+  let total = first;
+  let idle = first;
   return {
-    total,
+    get total() {
+      return total;
+    },
     get idle() {
-      return idle;
+      return Math.max(0, idle);
     },
     tryAcquire() {
-      if (idle === 0) return undefined;
+      if (idle <= 0) return undefined;
       idle -= 1;
       let held = true;
       return {
@@ -26,6 +31,10 @@ export function createSlots(total: number, onRelease: () => void = () => {}): Sl
           onRelease();
         },
       };
+    },
+    resize(next) {
+      idle += next - total;
+      total = next;
     },
   };
 }

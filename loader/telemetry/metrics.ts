@@ -7,6 +7,8 @@ export interface LoaderMetrics {
   /** Counts one call, exactly once, when it has ended. */
   observe(service: string, outcome: CallOutcome, durationMs: number): void;
   observeWait(service: string, waitMs: number): void;
+  /** Counts one group of calls that was computed together. */
+  observeBatch(service: string, rows: number): void;
   /** The Prometheus text of everything. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -33,6 +35,13 @@ export function createMetrics(loadSource: LoadSource): LoaderMetrics {
     "Time from a call's arrival to its answer.",
   );
   const waits = histogram(registry, "athena_loader_queue_wait_seconds", "Time that a call waited for a slot.");
+  const batches = new Histogram({
+    name: "athena_loader_batch_rows",
+    help: "Rows that were computed together.",
+    labelNames: ["service"],
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
+    registers: [registry],
+  });
   addLoadGauges(registry, loadSource);
   return {
     observe(service, outcome, durationMs) {
@@ -40,6 +49,7 @@ export function createMetrics(loadSource: LoadSource): LoaderMetrics {
       durations.observe({ service }, durationMs / 1000);
     },
     observeWait: (service, waitMs) => waits.observe({ service }, waitMs / 1000),
+    observeBatch: (service, rows) => batches.observe({ service }, rows),
     render: () => registry.metrics(),
     contentType: registry.contentType,
   };

@@ -2,7 +2,7 @@
 import { writeSync } from "node:fs";
 import { ServingError } from "../../../proto/errors.ts";
 import { type Part, PartType } from "../../../proto/gen/athena/v1/part_pb.ts";
-import { serveWorker, type WorkerHandler } from "./worker-client.ts";
+import { serveWorker, type WorkerGroupHandler, type WorkerHandler } from "./worker-client.ts";
 
 function numberPart(value: number): Part[] {
   const data = new TextEncoder().encode(String(value));
@@ -48,6 +48,10 @@ await serveWorker({
       }
       return request.parts;
     };
-    return { handle };
+    const handleGroup: WorkerGroupHandler = async (requests) => {
+      process.stdout.write(`a group of ${requests.length}\n`);
+      return Promise.allSettled(requests.map(handle));
+    };
+    return { handle, handleGroup };
   },
 });

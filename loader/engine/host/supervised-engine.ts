@@ -17,13 +17,16 @@ export interface SupervisedEngineOptions {
 export type WorkerCommand = Pick<
   SupervisorOptions,
   "command" | "cwd" | "env" | "config" | "workers" | "callsPerWorker"
->;
+> & {
+  /** How long a call that nobody waits for may go on; a second unless told. */
+  readonly cancelGraceMs?: number;
+};
 
 /** The largest frame between loader and worker: a large input, or a long answer. */
-const maxFrameBytes = 268_435_456;
+export const maxFrameBytes = 268_435_456;
 
-/** How long a call that nobody waits for may go on: user code cannot be stopped from outside but with its process. */
-const cancelGraceMs = 1000;
+/** User code cannot be stopped from outside but with its process. */
+const defaultCancelGraceMs = 1000;
 
 /** Builds the engine whose calls and sessions a supervisor's workers run. `prepare` is called once, by start. */
 export function createSupervisedEngine(
@@ -45,9 +48,9 @@ export function createSupervisedEngine(
         logger: options.logger,
         onHealth: options.onHealth,
         onProgress: options.onProgress,
+        cancelGraceMs: defaultCancelGraceMs,
         ...worker,
         stopGraceMs: 5000,
-        cancelGraceMs,
         maxFrameBytes,
         now: () => performance.now(),
         random: Math.random,
@@ -55,6 +58,7 @@ export function createSupervisedEngine(
       return running().start(signal);
     },
     infer: async (request, signal) => running().infer(request, signal),
+    inferBatch: async (batch) => running().inferBatch(batch),
     stream: (request, inputs, signal) => running().stream(request, inputs, signal),
     async stop() {
       isStopped = true;

@@ -1,6 +1,6 @@
 import { ServingError } from "../../../proto/errors.ts";
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
-import type { EngineDescription, EngineHealth, EngineInput, EngineResult } from "../engine.ts";
+import type { BatchCall, EngineDescription, EngineHealth, EngineInput, EngineResult } from "../engine.ts";
 import { createDispatcher, type Dispatcher } from "./dispatcher.ts";
 import { createKeeper } from "./keeper.ts";
 import type { Restart } from "./restart-policy.ts";
@@ -28,6 +28,8 @@ export interface Supervisor {
   start(signal: AbortSignal): Promise<EngineDescription | undefined>;
   /** Runs one call on the least busy worker that is ready. Throws ServingError. */
   infer(request: InferRequest, signal: AbortSignal): Promise<EngineResult>;
+  /** Runs several calls together on the least busy worker that is ready. Throws ServingError when there is none. */
+  inferBatch(batch: readonly BatchCall[]): Promise<PromiseSettledResult<EngineResult>[]>;
   /** Runs one session on the least busy worker that is ready. Throws ServingError. */
   stream(request: InferRequest, inputs: AsyncIterable<EngineInput>, signal: AbortSignal): AsyncIterable<EngineResult>;
   /** Stops every worker. Never rejects. */
@@ -38,6 +40,8 @@ export interface Supervisor {
 const defaultCallsPerWorker = 1024;
 const defaultMaxWaitingCalls = 1024;
 const defaultProbeIntervalMs = 5000;
+
+const never = new AbortController().signal;
 
 /** Builds a supervisor; nothing is started yet. */
 export function createSupervisor(options: SupervisorOptions): Supervisor {
@@ -97,6 +101,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       return descriptions[0];
     },
     infer: (request, signal) => dispatcher.run((worker) => worker.exec(request, signal), signal),
+    // Each call ends by its own signal; the group as such waits for its worker.
+    inferBatch: (batch) => dispatcher.run((worker) => worker.execBatch(batch), never),
     stream: (request, inputs, signal) => runStream(dispatcher, request, inputs, signal),
     stop: () => stopAll(new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' was stopped`)),
   };

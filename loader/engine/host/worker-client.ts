@@ -16,9 +16,16 @@ import { createSocketWriter, type SocketWriter } from "./socket-writer.ts";
 /** Answers one request; called once at a time. */
 export type WorkerHandler = (request: InferRequest) => Promise<Part[]>;
 
+/** Answers several requests together, one outcome for each in their order; called once at a time. */
+export type WorkerGroupHandler = (
+  requests: readonly InferRequest[],
+) => Promise<readonly PromiseSettledResult<Part[]>[]>;
+
 /** A worker that has started: what answers, and what it tells about its service. */
 export interface StartedWorker {
   readonly handle: WorkerHandler;
+  /** For a worker whose description has `maxBatchRows`. */
+  readonly handleGroup?: WorkerGroupHandler | undefined;
   readonly description?: EngineDescription | undefined;
 }
 
@@ -70,56 +77,98 @@ export async function serveWorker(definition: WorkerDefinition): Promise<void> {
   });
 }
 
-/** What the worker does with each frame. Calls run one after the other; those that are cancelled before their turn do not. */
+/**
+ * What the worker does with each frame. Calls, and groups of calls, run one after the other; those that are cancelled before
+ * their turn do not.
+ */
 function createFrameHandler(
   { init, maxFrameBytes }: WorkerDefinition,
   sendPieces: (pieces: readonly Uint8Array[]) => void,
 ): (frame: Frame) => void {
   const waiting = new Set<number>();
-  let handler: WorkerHandler | undefined;
+  let worker: StartedWorker | undefined;
   let last: Promise<void> = Promise.resolve();
+  let group: { readonly size: number; readonly frames: Frame[] } | undefined;
   const send = (kind: number, callId: number, body?: ByteWriter): void => sendPieces(encodeFrame(kind, callId, body));
   const fail = (callId: number, thrown: unknown): void => {
     if (!(thrown instanceof ServingError) || thrown.cause !== undefined) print(thrown);
     send(frameKind.failed, callId, writeFailure(failureFrom(thrown)));
   };
+  const answer = (callId: number, parts: Part[]): void => {
+    const pieces = encodeFrame(frameKind.result, callId, writeResult({ parts, status: Status.ONCE }));
+    // The loader takes a larger one for a breach of the protocol, and ends this process.
+    if (pieces.reduce((sum, piece) => sum + piece.length, 0) > maxFrameBytes) {
+      throw new ServingError("ENGINE_FAILED", `the engine's answer is larger than ${maxFrameBytes} bytes`);
+    }
+    sendPieces(pieces);
+  };
 
-  const exec = async ({ callId, body }: Frame): Promise<void> => {
-    if (!waiting.delete(callId)) return send(frameKind.done, callId);
-    try {
-      if (handler === undefined) throw new ServingError("SERVICE_NOT_READY", "the engine is not ready");
-      const answer = writeResult({ parts: await handler(readRequest(body)), status: Status.ONCE });
-      const pieces = encodeFrame(frameKind.result, callId, answer);
-      // The loader takes a larger one for a breach of the protocol, and ends this process.
-      if (pieces.reduce((sum, piece) => sum + piece.length, 0) > maxFrameBytes) {
-        throw new ServingError("ENGINE_FAILED", `the engine's answer is larger than ${maxFrameBytes} bytes`);
+  const run = async (frames: readonly Frame[]): Promise<void> => {
+    const begun: Frame[] = [];
+    for (const frame of frames) {
+      if (waiting.delete(frame.callId)) begun.push(frame);
+      else send(frameKind.done, frame.callId);
+    }
+    const outcomes = await outcomesOf(worker, begun);
+    for (const [index, { callId }] of begun.entries()) {
+      try {
+        answer(callId, partsOf(outcomes[index]));
+      } catch (thrown) {
+        fail(callId, thrown);
       }
-      sendPieces(pieces);
-    } catch (thrown) {
-      fail(callId, thrown);
     }
   };
 
   const start = async (body: Uint8Array): Promise<void> => {
     try {
       const report = (progress: string): void => send(frameKind.progress, 0, writeText(progress));
-      const started = await init(createByteReader(body).map(), report);
-      handler = started.handle;
-      send(frameKind.ready, 0, writeDescription(started.description));
+      worker = await init(createByteReader(body).map(), report);
+      send(frameKind.ready, 0, writeDescription(worker.description));
     } catch (thrown) {
       fail(0, thrown);
     }
   };
 
+  const exec = (frame: Frame): void => {
+    waiting.add(frame.callId);
+    group?.frames.push(frame);
+    if (group !== undefined && group.frames.length < group.size) return;
+    const frames = group?.frames ?? [frame];
+    group = undefined;
+    last = last.then(() => run(frames));
+  };
+
   return (frame) => {
     if (frame.kind === frameKind.init) last = start(frame.body);
-    else if (frame.kind === frameKind.exec) {
-      waiting.add(frame.callId);
-      last = last.then(() => exec(frame));
-    } else if (frame.kind === frameKind.cancel) waiting.delete(frame.callId);
+    else if (frame.kind === frameKind.group) group = { size: createByteReader(frame.body).u32(), frames: [] };
+    else if (frame.kind === frameKind.exec) exec(frame);
+    else if (frame.kind === frameKind.cancel) waiting.delete(frame.callId);
     else if (frame.kind === frameKind.ping) send(frameKind.pong, frame.callId);
     else if (frame.kind === frameKind.stop) process.exit(0);
   };
+}
+
+/** Computes one call or several together. Never rejects. */
+async function outcomesOf(
+  worker: StartedWorker | undefined,
+  frames: readonly Frame[],
+): Promise<readonly PromiseSettledResult<Part[]>[]> {
+  const compute = async (): Promise<readonly PromiseSettledResult<Part[]>[]> => {
+    if (worker === undefined) throw new ServingError("SERVICE_NOT_READY", "the engine is not ready");
+    const { handle, handleGroup } = worker;
+    const requests = frames.map(({ body }) => readRequest(body));
+    if (requests.length > 1 && handleGroup !== undefined) return handleGroup(requests);
+    const outcomes: PromiseSettledResult<Part[]>[] = [];
+    for (const request of requests) outcomes.push(...(await Promise.allSettled([handle(request)])));
+    return outcomes;
+  };
+  const [computed] = await Promise.allSettled([compute()]);
+  return computed.status === "fulfilled" ? computed.value : frames.map(() => computed);
+}
+
+function partsOf(outcome: PromiseSettledResult<Part[]> | undefined): Part[] {
+  if (outcome?.status === "fulfilled") return outcome.value;
+  throw outcome?.reason ?? new ServingError("ENGINE_FAILED", "the engine gave no answer for one call of a batch");
 }
 
 /** The loader is gone: nobody else would end what this process started. */

@@ -1,9 +1,10 @@
 import type { Logger } from "../../../config/logger.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
-import type { EngineDescription, EngineInput, EngineResult } from "../engine.ts";
-import { createCallTable, execCall, type SendFrame } from "./call.ts";
+import type { BatchCall, EngineDescription, EngineInput, EngineResult } from "../engine.ts";
+import { type CallTable, createCallTable, execCall, type SendFrame } from "./call.ts";
 import { encodeFrame, type Frame, frameKind } from "./frames.ts";
+import { execGroup } from "./group.ts";
 import { readDescription, readFailure, readText, writeConfig } from "./messages.ts";
 import { logOutput } from "./output-log.ts";
 import { signalGroup } from "./process-group.ts";
@@ -55,6 +56,8 @@ export interface WorkerProcess {
   readonly calls: number;
   /** Runs one once-call. When the signal aborts, the worker is told, the caller is not kept waiting. */
   exec(request: InferRequest, signal: AbortSignal): Promise<EngineResult>;
+  /** Runs several once-calls that the worker computes together. */
+  execBatch(batch: readonly BatchCall[]): Promise<PromiseSettledResult<EngineResult>[]>;
   /** Runs one session. Throws ServingError. */
   stream(request: InferRequest, inputs: AsyncIterable<EngineInput>, signal: AbortSignal): AsyncGenerator<EngineResult>;
   /** Whether it goes on for too long with a call that nobody waits for any more. */
@@ -117,10 +120,6 @@ export async function startWorkerProcess(
     await gone;
     throw error;
   });
-  const send = limitedSend(channel, options);
-  const assertAlive = (): void => {
-    if (!isAlive) throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' has ended`);
-  };
   return {
     pid: child.pid,
     description,
@@ -132,14 +131,7 @@ export async function startWorkerProcess(
     get calls() {
       return calls.size;
     },
-    async exec(request, callSignal) {
-      assertAlive();
-      return execCall(calls, send, request, callSignal);
-    },
-    stream(request, inputs, callSignal) {
-      assertAlive();
-      return runSession(calls, send, request, inputs, callSignal);
-    },
+    ...callsOf(calls, channel, options, () => isAlive),
     isStuck: calls.isStuck,
     ping() {
       unansweredPings += 1;
@@ -153,6 +145,38 @@ export async function startWorkerProcess(
       return untilGone(gone, end, options.stopGraceMs);
     },
     kill: () => end("SIGKILL"),
+  };
+}
+
+/** How calls reach a worker. */
+function callsOf(
+  calls: CallTable,
+  channel: WorkerChannel,
+  options: WorkerOptions,
+  isAlive: () => boolean,
+): Pick<WorkerProcess, "exec" | "execBatch" | "stream"> {
+  const fits = (pieces: readonly Uint8Array[]): void => assertFits(pieces, options);
+  const send: SendFrame = (pieces) => {
+    fits(pieces);
+    channel.send(pieces);
+  };
+  const assertAlive = (): void => {
+    if (isAlive()) return;
+    throw new ServingError("SERVICE_NOT_READY", `the engine of service '${options.service}' has ended`);
+  };
+  return {
+    async exec(request, signal) {
+      assertAlive();
+      return execCall(calls, send, request, signal);
+    },
+    async execBatch(batch) {
+      assertAlive();
+      return execGroup(calls, send, fits, batch);
+    },
+    stream(request, inputs, signal) {
+      assertAlive();
+      return runSession(calls, send, request, inputs, signal);
+    },
   };
 }
 
@@ -201,13 +225,9 @@ function onOwnFrame(
 }
 
 /** Refuses what the worker would take for a breach of the protocol, which would fail every other call of it. */
-function limitedSend(channel: WorkerChannel, { service, maxFrameBytes }: WorkerOptions): SendFrame {
-  return (pieces) => {
-    const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    if (size > maxFrameBytes) {
-      const message = `the request is larger than the engine of service '${service}' takes (${maxFrameBytes} bytes)`;
-      throw new ServingError("PAYLOAD_TOO_LARGE", message);
-    }
-    channel.send(pieces);
-  };
+function assertFits(pieces: readonly Uint8Array[], { service, maxFrameBytes }: WorkerOptions): void {
+  const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  if (size <= maxFrameBytes) return;
+  const message = `the request is larger than the engine of service '${service}' takes (${maxFrameBytes} bytes)`;
+  throw new ServingError("PAYLOAD_TOO_LARGE", message);
 }

@@ -1,17 +1,19 @@
 import { describe, expect, test } from "bun:test";
+import { availableParallelism } from "node:os";
 import { createLogger } from "../../../config/logger.ts";
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import { PartType } from "../../../proto/gen/athena/v1/part_pb.ts";
 import { drawText } from "../../../tests/fixtures/drawn-text.ts";
 import { describeEngine } from "../engine.cases.ts";
 import type { Engine } from "../engine.ts";
-import { createOnnxEngine, type OnnxEngineOptions, onnxSlots } from "./engine.ts";
+import { createOnnxEngine, type OnnxEngineOptions, onnxWorkers } from "./engine.ts";
 
 const never = new AbortController().signal;
 
 function build(changes: Partial<OnnxEngineOptions> = {}): Engine {
   return createOnnxEngine({
     service: "mmocr",
+    folder: import.meta.dir,
     processor: "text-recognition",
     workers: 1,
     threads: 1,
@@ -69,7 +71,8 @@ describe("createOnnxEngine()", () => {
   });
 
   test("computes one call in each of its workers, one for each core unless told", () => {
-    expect(onnxSlots({ workers: 3 })).toBe(3);
-    expect(onnxSlots({ workers: 0 })).toBeGreaterThan(0);
+    expect(onnxWorkers({ workers: 3, provider: "cuda" })).toBe(3);
+    expect(onnxWorkers({ workers: 0, provider: "cpu" })).toBe(availableParallelism());
+    expect(onnxWorkers({ workers: 0, provider: "cuda" })).toBe(1);
   });
 });

@@ -1,21 +1,25 @@
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { childEnvironment } from "../../../config/child-environment.ts";
-import type { Logger } from "../../../config/logger.ts";
 import { ServingError } from "../../../proto/errors.ts";
-import type { Engine, EngineHealth } from "../engine.ts";
-import { createSupervisor } from "../host/supervisor.ts";
+import type { Engine } from "../engine.ts";
+import { createSupervisedEngine, type SupervisedEngineOptions } from "../host/supervised-engine.ts";
 import { sessionOptionsFrom } from "./execution-provider.ts";
+import { modelFileFromPath } from "./model-file.ts";
 import { assertProcessor } from "./processors/registry.ts";
-import { maxFrameBytes, writeWorkerConfig } from "./worker-config.ts";
+import { writeWorkerConfig } from "./worker-config.ts";
 
 /** What an ONNX engine is created from. */
-export interface OnnxEngineOptions {
-  /** The service's id, for messages. */
-  readonly service: string;
-  /** The module that prepares input and reads output, by its name in processors/registry.ts. */
-  readonly processor: string;
-  /** Processes that compute; 0: one for each core. */
+export interface OnnxEngineOptions extends SupervisedEngineOptions {
+  /** The service's folder, absolute. */
+  readonly folder: string;
+  /** An ONNX file, or a folder that model-file.ts finds one in, relative to the service's folder. */
+  readonly model?: string | undefined;
+  /** What prepares input and reads output: a name of processors/registry.ts or the path of a module; the tensors as they are unless told. */
+  readonly processor?: string | undefined;
+  /** The most rows that are computed together; 0: none; undefined: as the processor thinks best. */
+  readonly maxBatchRows?: number | undefined;
+  /** Processes that compute; 0: one for each core, or one alone for a device. */
   readonly workers: number;
   /** Threads in each. */
   readonly threads: number;
@@ -23,15 +27,13 @@ export interface OnnxEngineOptions {
   readonly deviceId?: number | undefined;
   /** Handed to the processor. */
   readonly options: Readonly<Record<string, unknown>>;
-  readonly startTimeoutMs: number;
-  readonly logger: Logger;
-  readonly onHealth: (health: EngineHealth) => void;
-  readonly onProgress: (progress: string) => void;
 }
 
-/** How many calls the engine computes at once: one for each worker, since a run takes a whole process. */
-export function onnxSlots({ workers }: Pick<OnnxEngineOptions, "workers">): number {
-  return workers === 0 ? availableParallelism() : workers;
+/** How many processes compute. */
+export function onnxWorkers({ workers, provider }: Pick<OnnxEngineOptions, "workers" | "provider">): number {
+  if (workers > 0) return workers;
+  // Every process loads the model anew, and a device has memory for few.
+  return provider === "cpu" ? availableParallelism() : 1;
 }
 
 /**
@@ -42,36 +44,27 @@ const cancelGraceMs = 10_000;
 
 /** Builds an engine whose models run in processes of their own (docs/decisions/0003-engines-in-child-processes.md). */
 export function createOnnxEngine(options: OnnxEngineOptions): Engine {
-  const { processor, threads, provider, deviceId = 0 } = options;
-  const supervisor = createSupervisor({
-    service: options.service,
-    command: [process.execPath, join(import.meta.dir, "worker.ts")],
-    env: childEnvironment(),
-    config: writeWorkerConfig({ processor, threads, provider, deviceId, options: { ...options.options } }),
-    workers: onnxSlots(options),
-    // A run takes its whole process: a second call would only wait in it, and end with it.
-    callsPerWorker: 1,
-    startTimeoutMs: options.startTimeoutMs,
-    stopGraceMs: 5000,
-    cancelGraceMs,
-    maxFrameBytes,
-    logger: options.logger,
-    onHealth: options.onHealth,
-    onProgress: options.onProgress,
-    now: () => performance.now(),
-    random: Math.random,
+  const { folder, model, processor = "tensor", maxBatchRows, threads, provider, deviceId = 0 } = options;
+  const engine = createSupervisedEngine(options, () => {
+    // What is wrong in the definition is told before a process is started for it.
+    assertProcessor(processor, folder);
+    sessionOptionsFrom({ name: provider, deviceId }, threads);
+    const file = model === undefined ? undefined : modelFileFromPath(resolve(folder, model)).path;
+    const config = { processor, folder, threads, provider, deviceId, options: { ...options.options } };
+    return {
+      command: [process.execPath, join(import.meta.dir, "worker.ts")],
+      env: childEnvironment(),
+      config: writeWorkerConfig({ ...config, model: file, maxBatchRows }),
+      workers: onnxWorkers(options),
+      // A run takes its whole process: a second call would only wait in it, and end with it.
+      callsPerWorker: 1,
+      cancelGraceMs,
+    };
   });
   return {
-    async start(signal) {
-      // What is wrong in the definition is told before a process is started for it.
-      assertProcessor(processor);
-      sessionOptionsFrom({ name: provider, deviceId }, threads);
-      return supervisor.start(signal);
-    },
-    infer: (request, signal) => supervisor.infer(request, signal),
+    ...engine,
     stream() {
       throw new ServingError("UNSUPPORTED_OPERATION", `service '${options.service}' does not answer streams`);
     },
-    stop: () => supervisor.stop(),
   };
 }

@@ -1,8 +1,10 @@
 /** The process in which an ONNX service computes: started by engine.ts, and never imported. */
+import { maxFrameBytes } from "../host/supervised-engine.ts";
 import { serveWorker } from "../host/worker-client.ts";
-import { errorFromSessionFailure, sessionOptionsFrom } from "./execution-provider.ts";
+import { errorFromSessionFailure } from "./execution-provider.ts";
+import { createProcessorContext } from "./processor-context.ts";
 import { loadProcessor } from "./processors/registry.ts";
-import { maxFrameBytes, readWorkerConfig } from "./worker-config.ts";
+import { readWorkerConfig } from "./worker-config.ts";
 
 const [socketPath = "", token = ""] = [Bun.env.ATHENA_ENGINE_SOCKET, Bun.env.ATHENA_ENGINE_TOKEN];
 
@@ -12,14 +14,16 @@ await serveWorker({
   maxFrameBytes,
   async init(texts, report) {
     const config = readWorkerConfig(texts);
-    const provider = { name: config.provider, deviceId: config.deviceId };
-    const sessionOptions = sessionOptionsFrom(provider, config.threads);
     try {
-      const createProcessor = await loadProcessor(config.processor);
-      const processor = await createProcessor({ options: config.options, sessionOptions }, report);
-      return { handle: (request) => processor.infer(request) };
+      const createProcessor = await loadProcessor(config.processor, config.folder);
+      const processor = await createProcessor(createProcessorContext(config), report);
+      return {
+        handle: (request) => processor.infer(request),
+        handleGroup: processor.inferBatch?.bind(processor),
+        description: processor.description,
+      };
     } catch (thrown) {
-      throw errorFromSessionFailure(thrown, provider);
+      throw errorFromSessionFailure(thrown, { name: config.provider, deviceId: config.deviceId });
     }
   },
 });

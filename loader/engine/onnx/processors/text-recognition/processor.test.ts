@@ -5,6 +5,7 @@ import { InferRequestSchema } from "../../../../../proto/gen/athena/v1/inference
 import { PartType } from "../../../../../proto/gen/athena/v1/part_pb.ts";
 import { type DrawnLine, type DrawnPicture, drawnWords, drawText } from "../../../../../tests/fixtures/drawn-text.ts";
 import type { OnnxProcessor } from "../../processor.ts";
+import { createProcessorContext } from "../../processor-context.ts";
 import { createTextRecognition } from "./processor.ts";
 
 interface Entry {
@@ -22,8 +23,8 @@ let processor: OnnxProcessor;
 const progress: string[] = [];
 
 beforeAll(async () => {
-  const sessionOptions = { intraOpNumThreads: 1, interOpNumThreads: 1 };
-  processor = await createTextRecognition({ options: {}, sessionOptions }, (step) => progress.push(step));
+  const config = { processor: "text-recognition", folder: "", threads: 1, provider: "cpu", deviceId: 0, options: {} };
+  processor = await createTextRecognition(createProcessorContext(config), (step) => progress.push(step));
 });
 
 afterAll(() => processor.release());

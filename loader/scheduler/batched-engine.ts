@@ -1,0 +1,36 @@
+import type { BatchCall, Engine, EngineDescription, EngineResult } from "../engine/engine.ts";
+import { type Batcher, createBatcher } from "./batcher.ts";
+import { rowsFromRequest } from "./rows.ts";
+
+/** What {@link createBatchedEngine} is told beside its engine. */
+export interface BatchedEngineOptions {
+  /** Groups that the engine computes at once. */
+  readonly lanes: number;
+  readonly maxDelayMs: number;
+  /** Milliseconds on a clock that never goes back. */
+  readonly now: () => number;
+  readonly setTimer: (callback: () => void, delayMs: number) => () => void;
+  /** Told of each group when it has been computed. */
+  readonly onGroup: (rows: number, tookMs: number) => void;
+}
+
+/** The same engine; when it tells that it can, once-calls of several callers are computed together. */
+export function createBatchedEngine(engine: Engine, options: BatchedEngineOptions): Engine {
+  let batching: { readonly batcher: Batcher<BatchCall, EngineResult>; readonly told: EngineDescription } | undefined;
+  return {
+    ...engine,
+    async start(signal) {
+      const told = await engine.start(signal);
+      const compute = engine.inferBatch;
+      if (told !== undefined && told.maxBatchRows > 1 && compute !== undefined) {
+        batching = { told, batcher: createBatcher({ ...options, maxRows: told.maxBatchRows, compute }) };
+      }
+      return told;
+    },
+    async infer(request, signal) {
+      if (batching === undefined) return engine.infer(request, signal);
+      const { rows, key } = rowsFromRequest(request, batching.told);
+      return batching.batcher.run({ call: { request, signal }, rows, key, signal });
+    },
+  };
+}
