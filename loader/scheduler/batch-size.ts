@@ -1,5 +1,3 @@
-import { createMean, type Mean } from "./mean.ts";
-
 /** Learns from the runs how many rows are best computed together. */
 export interface BatchSize {
   /** How many rows the next run takes at the most. */
@@ -8,52 +6,80 @@ export interface BatchSize {
   observe(rows: number, waitingRows: number, tookMs: number): void;
 }
 
-/** Runs of each size before the sizes are compared for the first time. */
-const firstTries = 2;
-/** Runs between two looks at a neighbour of the best size: under 2 % of the runs, enough to follow a slow drift. */
-const runsBetweenTries = 64;
-/** The weight of the newest run in the throughput of its size. */
-const newestWeight = 0.3;
-/** A smaller size that reaches this share of the best throughput is taken, since its callers wait for less. */
-const goodEnough = 0.97;
+/** Runs of each of two sizes that are compared, in turns, so that what else the machine does meets both alike. */
+const runsOfSize = 3;
+/** Runs between two comparisons once neither neighbour was better: the tries cost little, and a slow drift is followed. */
+const runsBetween = 64;
+/** The throughput that another size must have in comparison. A smaller one may lose a little, since its callers wait for less. */
+const enough = { smaller: 0.99, larger: 1.03 };
+
+/** Two neighbouring sizes, by their place, and what was seen of each. */
+interface Comparison {
+  readonly current: Seen;
+  readonly other: Seen;
+}
+
+interface Seen {
+  readonly index: number;
+  runs: number;
+  rows: number;
+  ms: number;
+}
 
 /**
- * Builds what finds the best size for one model: under load it tries each power of two up to `maxRows`, keeps to the one
- * with the most rows in a time, and looks at its neighbours now and then. Many models on a processor are fastest with a few
- * rows, because more no longer fit its caches; on an accelerator most are fastest with the largest.
+ * Builds what finds the best size for one model: under load it compares its size with the next smaller or larger power of two,
+ * moves where more rows are computed in a time, and looks again now and then. Many models on a processor are fastest with a
+ * few rows, because more no longer fit its caches; on an accelerator most are fastest with the largest.
  */
 export function createBatchSize(maxRows: number): BatchSize {
   const sizes = sizesUpTo(maxRows);
-  const rates = sizes.map(() => ({ rowsPerMs: createMean(newestWeight), runs: 0 }));
+  const sizeAt = (index: number): number => sizes[index] ?? maxRows;
   // The largest first: nobody waits longer than needed while there is nothing to compare with.
   let current = sizes.length - 1;
-  let runsLeft = runsBetweenTries;
-  let direction = 1;
+  let direction = -1;
+  let runsLeft = 0;
+  let comparison: Comparison | undefined;
 
-  /** Among the sizes that those who wait can fill. */
-  const choose = (largest: number): number => {
-    const untried = rates.findLastIndex(({ runs }, index) => index <= largest && runs < firstTries);
-    if (untried !== -1) return untried;
-    const best = bestOf(rates.slice(0, largest + 1));
-    runsLeft -= 1;
-    if (runsLeft > 0) return best;
-    runsLeft = runsBetweenTries;
-    direction = -direction;
-    return Math.min(largest, Math.max(0, best + direction));
+  const begin = (waitingRows: number): Comparison | undefined => {
+    // Sizes that those who wait do not fill are all the same.
+    const index = Math.min(current, classOf(sizes, waitingRows));
+    const canGrow = index + 1 < sizes.length && waitingRows > sizeAt(index);
+    if ((direction > 0 && !canGrow) || (direction < 0 && index === 0)) direction = -direction;
+    if (direction > 0 ? !canGrow : index === 0) return undefined;
+    return { current: unseen(index), other: unseen(index + direction) };
+  };
+
+  const conclude = ({ current: own, other }: Comparison): void => {
+    const ratio = other.rows / other.ms / (own.rows / own.ms);
+    if (ratio >= (other.index < own.index ? enough.smaller : enough.larger)) {
+      current = other.index;
+    } else {
+      direction = -direction;
+      runsLeft = runsBetween;
+    }
+  };
+
+  const compare = (compared: Comparison, rows: number, waitingRows: number, tookMs: number): void => {
+    const [smaller, larger] = bySize(compared);
+    if (waitingRows <= sizeAt(smaller.index)) return;
+    see(rows <= sizeAt(smaller.index) ? smaller : larger, rows, tookMs);
+    if (Math.min(smaller.runs, larger.runs) < runsOfSize) return;
+    conclude(compared);
+    comparison = undefined;
   };
 
   return {
     get limit() {
-      return sizes[current] ?? maxRows;
+      if (comparison === undefined) return sizeAt(current);
+      const { current: own, other } = comparison;
+      return sizeAt(own.runs <= other.runs ? own.index : other.index);
     },
     observe(rows, waitingRows, tookMs) {
-      const rate = rates[classOf(sizes, rows)];
       // One call with more rows than are ever put together says nothing about any size.
-      if (rate === undefined || rows > maxRows || tookMs <= 0) return;
-      rate.rowsPerMs.add(rows / tookMs);
-      rate.runs += 1;
-      // A caller who is alone fills no size but the first.
-      if (waitingRows > 1) current = choose(classOf(sizes, waitingRows));
+      if (rows > maxRows || tookMs <= 0) return;
+      runsLeft -= 1;
+      if (comparison !== undefined) compare(comparison, rows, waitingRows, tookMs);
+      if (comparison === undefined && runsLeft <= 0) comparison = begin(waitingRows);
     },
   };
 }
@@ -66,10 +92,22 @@ function sizesUpTo(maxRows: number): number[] {
 
 /** The largest size that these rows fill. */
 function classOf(sizes: readonly number[], rows: number): number {
-  return sizes.findLastIndex((size) => size <= rows);
+  return Math.max(
+    0,
+    sizes.findLastIndex((size) => size <= rows),
+  );
 }
 
-function bestOf(rates: readonly { readonly rowsPerMs: Mean }[]): number {
-  const most = Math.max(...rates.map(({ rowsPerMs }) => rowsPerMs.value));
-  return rates.findIndex(({ rowsPerMs }) => rowsPerMs.value >= most * goodEnough);
+function bySize({ current, other }: Comparison): readonly [Seen, Seen] {
+  return current.index < other.index ? [current, other] : [other, current];
+}
+
+function unseen(index: number): Seen {
+  return { index, runs: 0, rows: 0, ms: 0 };
+}
+
+function see(seen: Seen, rows: number, tookMs: number): void {
+  seen.runs += 1;
+  seen.rows += rows;
+  seen.ms += tookMs;
 }
