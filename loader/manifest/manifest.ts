@@ -29,12 +29,13 @@ const engineSchema = z.discriminatedUnion("kind", [
   }),
   z.strictObject({
     kind: z.literal("python"),
-    /** The file with the wrapper's class, relative to the service's folder. */
+    /** The file with the code, relative to the service's folder. */
     wrapper: z.string().min(1).default("wrapper.py"),
+    /** Without it, what is decorated as a service, or else the class Wrapper. */
     class: z
       .string()
       .regex(/^[A-Za-z_]\w*$/, "expected the name of a class")
-      .default("Wrapper"),
+      .optional(),
     /** The interpreter: a command, or the bin/python of a virtual environment, relative to the service's folder. */
     python: z.string().min(1).default("python3"),
     workers: z.int().min(1).max(256).default(1),

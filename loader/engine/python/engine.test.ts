@@ -22,7 +22,6 @@ function build(wrapper: string, changes: Partial<PythonEngineOptions> = {}): Eng
   const engine = createPythonEngine({
     service: "test",
     wrapper: join(wrappers, wrapper),
-    class: "Wrapper",
     python: "python3",
     workers: 1,
     threads: 1,
@@ -165,7 +164,7 @@ describe("what goes wrong in a wrapper", () => {
   });
 
   test("before it: a missing file, class or interpreter", async () => {
-    expect((await failureOf(build("nowhere.py").start(never))).message).toContain("No module named 'nowhere'");
+    expect((await failureOf(build("nowhere.py").start(never))).message).toBe("nowhere.py is not there");
     expect((await failureOf(build("legacy.py", { class: "Other" }).start(never))).message).toContain("no class Other");
     const python = await failureOf(build("legacy.py", { python: "python-that-is-not-there" }).start(never));
     expect(python.message).toBe("the engine of service 'test' cannot be started");

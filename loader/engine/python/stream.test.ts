@@ -21,7 +21,6 @@ async function started(wrapper: string, config: Record<string, unknown> = {}): P
   const engine = createPythonEngine({
     service: "test",
     wrapper: join(wrappers, wrapper),
-    class: "Wrapper",
     python: "python3",
     workers: 1,
     threads: 4,

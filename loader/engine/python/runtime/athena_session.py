@@ -1,12 +1,13 @@
-"""One stream session of a wrapper, in a thread of its own."""
+"""One stream session of a wrapper of the predecessor."""
 
 import queue
-import threading
 import time
 import traceback
 
-import athena_wrapper
-import frames
+from aiges.results import results
+
+import athena_frames as frames
+from athena_call import WrapperFailed
 
 # A wrapper that is read from may have nothing yet: it is asked again this often, for this long after the last input.
 _READ_PAUSE_S = 0.05
@@ -16,61 +17,52 @@ _MAX_EMPTY_READS = 100
 class Session:
     """Calls the wrapper's create, write, read and destroy for one session, in order and never two at once."""
 
-    def __init__(self, channel, runner, call_id, body, sessions):
-        reader = frames.Reader(body)
-        self._sid, _headers, self._parameters = reader.text(), reader.map(), reader.map()
-        self._expects = {name: kind for name, kind, _ in reader.list(reader.description)}
-        self._channel = channel
+    def __init__(self, runner, stream):
         self._runner = runner
-        self._call_id = call_id
-        self._sessions = sessions
+        self._stream = stream
         self._input = queue.SimpleQueue()
-        # Results come from any thread, and none may follow the last.
-        self._lock = threading.Lock()
-        self._is_over = False
-        self._is_cancelled = False
-        threading.Thread(target=self._run, daemon=True).start()
+        self._is_stopped = False
 
-    def put(self, body):
-        """The next chunk; None ends the session, and chunks that are still queued are not for the wrapper."""
-        if body is None:
-            self._is_cancelled = True
-        self._input.put(body)
+    def put(self, is_last, parts):
+        """The next chunk."""
+        self._input.put((is_last, parts))
 
-    def _run(self):
+    def stop(self):
+        """Ends the session; chunks that are still queued are not for the wrapper."""
+        self._is_stopped = True
+        self._input.put(None)
+
+    def run(self):
+        """The whole session."""
+        stream = self._stream
         handle = None
         try:
-            athena_wrapper.results.register(self._sid, self._deliver)
-            handle = self._runner.create(self._sid, self._parameters)
+            results.register(stream.request.sid, self._deliver)
+            handle = stream.run(self._runner.create, stream.request)
             self._take_input(handle)
         except BaseException as error:  # one session fails, the process goes on
-            if not isinstance(error, athena_wrapper.WrapperFailed):
-                traceback.print_exc()
-            self._finish(frames.FAILED, athena_wrapper.failure(error))
+            stream.fail(error)
         finally:
-            athena_wrapper.results.forget(self._sid)
-            self._sessions.pop(self._call_id, None)
+            results.forget(stream.request.sid)
             self._destroy(handle)
-            with self._lock:
-                self._is_over = True
-                self._channel.send(frames.DONE, self._call_id)
+            stream.done()
 
     def _take_input(self, handle):
+        stream = self._stream
         while True:
-            body = self._input.get()
-            if body is None or self._is_cancelled:
+            chunk = self._input.get()
+            if self._is_stopped:
                 return
-            reader = frames.Reader(body)
-            is_last = reader.u8() == 1
-            self._runner.write(handle, self._sid, reader.list(reader.part))
-            self._channel.send(frames.ACK, self._call_id)
+            is_last, parts = chunk
+            stream.run(self._runner.write, handle, stream.request.sid, parts)
+            stream.ack()
             if self._runner.is_read:
                 self._read(handle, is_last)
 
     def _read(self, handle, is_last):
         empty = 0
-        while not (self._is_over or self._is_cancelled):
-            response = self._runner.read(handle)
+        while not (self._stream.is_over or self._is_stopped):
+            response = self._stream.run(self._runner.read, handle)
             if response is not None:
                 empty = 0
                 self._deliver(response)
@@ -79,31 +71,19 @@ class Session:
             if response is None:
                 empty += 1
                 if empty == _MAX_EMPTY_READS:
-                    raise athena_wrapper.WrapperFailed("wrapperRead gave no last result")
+                    raise WrapperFailed("wrapperRead gave no last result")
                 time.sleep(_READ_PAUSE_S)
 
     def _deliver(self, response):
         try:
-            status, parts = self._runner.parts_of(response, self._expects)
+            status, parts = self._runner.parts_of(response, self._stream.request.expects)
+            self._stream.result(status, parts)
         except BaseException as error:  # told to the caller; the callback's own thread goes on
-            self._finish(frames.FAILED, athena_wrapper.failure(error))
-            self.put(None)
-            return
+            status = frames.END
+            self._stream.fail(error)
         if status >= frames.END:
-            self._finish(frames.RESULT, frames.result(status, parts))
             # The wrapper is done: its session is destroyed without waiting for the loader to say so.
-            self.put(None)
-            return
-        with self._lock:
-            if not self._is_over:
-                self._channel.send(frames.RESULT, self._call_id, frames.result(status, parts))
-
-    def _finish(self, kind, body=b""):
-        with self._lock:
-            if self._is_over:
-                return
-            self._is_over = True
-            self._channel.send(kind, self._call_id, body)
+            self.stop()
 
     def _destroy(self, handle):
         if handle is None:

@@ -1,18 +1,18 @@
-"""The process in which a Python wrapper computes: started by the loader, standard library only, Python 3.8 and newer."""
+"""The process in which Python code computes: started by the loader, standard library only, Python 3.8 and newer."""
 
+import functools
 import json
 import os
-import queue
 import signal
 import socket
 import sys
-import threading
 import traceback
 
-import athena_session
-import athena_wrapper
-import frames
-
+import athena_call
+import athena_channel
+import athena_frames as frames
+import athena_load
+import athena_threads
 
 _PR_SET_PDEATHSIG = 1  # from Linux's sys/prctl.h
 
@@ -21,31 +21,22 @@ def main():
     _end_with_parent()
     stream = socket.socket(socket.AF_UNIX)
     stream.connect(os.environ.pop("ATHENA_ENGINE_SOCKET"))
-    channel = frames.Channel(stream, threading.Lock())
-    channel.send(frames.HELLO, 0, frames.text(os.environ.pop("ATHENA_ENGINE_TOKEN")))
-    calls = queue.SimpleQueue()
-    sessions = {}
-    runner = None
-    while True:
-        frame = channel.receive()
-        if frame is None:
-            break
-        kind, call_id, body = frame
-        if kind == frames.INIT:
-            runner = _start(channel, calls, frames.Reader(body).map())
-        elif kind == frames.EXEC:
-            calls.put((call_id, body))
-        elif kind == frames.CREATE:
-            sessions[call_id] = athena_session.Session(channel, runner, call_id, body, sessions)
-        elif kind in (frames.WRITE, frames.CANCEL):
-            session = sessions.get(call_id)
-            if session is not None:
-                session.put(None if kind == frames.CANCEL else body)
-        elif kind == frames.PING:
-            channel.send(frames.PONG, call_id)
-        elif kind == frames.STOP:
-            break
-    _stop(runner)
+    channel = athena_channel.Channel(stream)
+    channel.send(frames.HELLO, 0, [frames.text(os.environ.pop("ATHENA_ENGINE_TOKEN"))])
+    frame = channel.receive()
+    if frame is None or frame[0] != frames.INIT:
+        return
+    config = frame[2].map()
+    channel.max_frame_bytes = int(config["maxFrameBytes"])
+    runner = _start(channel, config)
+    if runner is None:
+        # The loader knows why, and says when to end.
+        channel.receive()
+        os._exit(1)
+    threads = athena_threads.Threads(int(config["threads"]), channel.flush)
+    worker = Worker(channel, runner, threads, int(config["cancelGraceMs"]) / 1000)
+    threads.read(worker.take)
+    threads.work()
 
 
 def _end_with_parent():
@@ -58,41 +49,73 @@ def _end_with_parent():
         pass  # Linux alone has this call.
 
 
-def _start(channel, calls, config):
-    """Loads the wrapper and starts its threads; says READY, or why not."""
+def _start(channel, config):
+    """Loads the user's code and says READY, with what it tells about its service; or why not."""
     try:
-        channel.send(frames.PROGRESS, 0, frames.text("loading " + config["class"]))
-        runner = athena_wrapper.Runner(athena_wrapper.load(config["wrapper"], config["class"]))
+        channel.send(frames.PROGRESS, 0, [frames.text("loading " + os.path.basename(config["wrapper"]))])
+        runner = athena_load.load(config["wrapper"], config["class"], channel.flush)
         runner.init(json.loads(config["config"]))
+        description = json.dumps(runner.description())
     except BaseException as error:  # sys.exit in user code too
         traceback.print_exc()
-        channel.send(frames.FAILED, 0, athena_wrapper.failure(error))
+        channel.send(frames.FAILED, 0, athena_call.failure(error))
         return None
-    for _ in range(int(config["threads"])):
-        threading.Thread(target=_serve, args=(channel, calls, runner), daemon=True).start()
-    channel.send(frames.READY, 0, frames.text(""))
+    channel.send(frames.READY, 0, [frames.text(description)])
     return runner
 
 
-def _serve(channel, calls, runner):
-    while True:
-        call_id, body = calls.get()
-        try:
-            reader = frames.Reader(body)
-            sid, _headers, parameters = reader.text(), reader.map(), reader.map()
-            expects = {name: kind for name, kind, _ in reader.list(reader.description)}
-            parts = runner.once(sid, parameters, expects, reader.list(reader.part))
-            channel.send(frames.RESULT, call_id, frames.result(frames.ONCE, parts))
-        except BaseException as error:  # one request fails, the process goes on
-            if not isinstance(error, athena_wrapper.WrapperFailed):
-                traceback.print_exc()
-            channel.send(frames.FAILED, call_id, athena_wrapper.failure(error))
+class Worker:
+    """What is done with each frame."""
+
+    def __init__(self, channel, runner, threads, cancel_grace_s):
+        self._channel = channel
+        self._runner = runner
+        self._threads = threads
+        self._calls = athena_call.Calls(channel, cancel_grace_s)
+        # The calls of a group that have come, and how many are still to come.
+        self._group = []
+        self._left_of_group = 0
+
+    def take(self):
+        """Takes in one frame."""
+        channel = self._channel
+        if not channel.has_frame:
+            channel.flush()
+        frame = channel.receive()
+        if frame is None or frame[0] == frames.STOP:
+            _stop(self._runner)
+        kind, call_id, fields = frame
+        if kind == frames.EXEC:
+            self._execute(athena_call.Call(self._calls, call_id, frames.Request(fields)))
+        elif kind == frames.GROUP:
+            self._left_of_group = fields.u32()
+        elif kind == frames.CREATE:
+            stream = athena_call.Stream(self._calls, call_id, frames.Request(fields))
+            self._runner.open(stream, self._threads.put)
+        elif kind == frames.WRITE:
+            stream = self._calls.open.get(call_id)
+            if stream is not None:
+                stream.session.put(fields.u8() == 1, fields.list(fields.part))
+        elif kind == frames.CANCEL:
+            self._calls.cancel(call_id)
+        elif kind == frames.PING:
+            channel.send(frames.PONG, call_id)
+
+
+    def _execute(self, call):
+        if self._left_of_group == 0:
+            self._threads.run(functools.partial(self._runner.execute, call))
+            return
+        self._group.append(call)
+        self._left_of_group -= 1
+        if self._left_of_group == 0:
+            group, self._group = self._group, []
+            self._threads.run(functools.partial(self._runner.group, group))
 
 
 def _stop(runner):
     try:
-        if runner is not None:
-            runner.fini()
+        runner.close()
     except BaseException:  # the process ends all the same
         traceback.print_exc()
     sys.stdout.flush()

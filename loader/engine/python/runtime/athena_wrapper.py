@@ -1,69 +1,17 @@
-"""Runs a wrapper: finds its class, calls its methods as it declares them, and turns what it returns into parts."""
+"""Runs a wrapper of the predecessor: calls its methods as it declares them, and turns what it returns into parts."""
 
-import importlib
 import inspect
-import os
 import queue
-import sys
-import threading
 
+from aiges.definition import definition_of, implements
 from aiges.dto import DataListCls, DataListNode
-from aiges.sdk import WrapperBase
+from aiges.results import results
 
-import frames
+import athena_session
+from athena_call import WrapperFailed
 
 # The protocol's numbers of types: 1 text, 2 audio, 3 image, 4 video, 5 other. A wrapper counts from 0.
 _FIRST_TYPE = 1
-
-
-class WrapperFailed(Exception):
-    """The wrapper said no: its own code, and its own words for it."""
-
-    def __init__(self, message, code=0):
-        super().__init__(message)
-        self.code = code
-
-
-class Results:
-    """Where a wrapper's callbacks find the requests and sessions that they belong to."""
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._receivers = {}
-
-    def register(self, tag, receive):
-        """From now on `receive` gets what is delivered under this tag."""
-        with self._lock:
-            if tag in self._receivers:
-                raise WrapperFailed("the tag %r is in use" % (tag,))
-            self._receivers[tag] = receive
-
-    def forget(self, tag):
-        with self._lock:
-            self._receivers.pop(tag, None)
-
-    def deliver(self, response, tag):
-        """What a wrapper's callback calls. 0 when somebody waits for this tag, else -1."""
-        with self._lock:
-            receive = self._receivers.get(tag)
-        if receive is None:
-            return -1
-        receive(response)
-        return 0
-
-
-results = Results()
-
-
-def load(path, class_name):
-    """An instance of the wrapper class in a file."""
-    folder, file = os.path.split(os.path.abspath(path))
-    sys.path.insert(0, folder)
-    os.chdir(folder)
-    module = importlib.import_module(os.path.splitext(file)[0])
-    if not hasattr(module, class_name):
-        raise WrapperFailed("%s has no class %s" % (file, class_name))
-    return getattr(module, class_name)()
 
 
 class Runner:
@@ -71,43 +19,69 @@ class Runner:
 
     def __init__(self, wrapper):
         self._wrapper = wrapper
-        self._is_async = _overrides(wrapper, "wrapperOnceExecAsync") and not _overrides(wrapper, "wrapperOnceExec")
+        self._is_async = implements(wrapper, "wrapperOnceExecAsync") and not implements(wrapper, "wrapperOnceExec")
         self._arguments = _positional(wrapper.wrapperOnceExecAsync if self._is_async else wrapper.wrapperOnceExec)
+        self._is_read = implements(wrapper, "wrapperRead")
 
     def init(self, config):
         code = self._wrapper.wrapperInit(config)
         if code:
             raise WrapperFailed("wrapperInit returned %s: %s" % (code, self._words(code)), _number(code))
 
-    def fini(self):
+    def close(self):
         self._wrapper.wrapperFini()
 
-    def once(self, sid, parameters, expects, parts):
-        """Answers one request with parts."""
-        data = DataListCls([_node(part) for part in parts])
-        params = dict(parameters)
-        params.setdefault("sid", sid)
-        if self._is_async:
-            response = self._once_async(params, data, sid)
-        else:
-            response = self._wrapper.wrapperOnceExec(*(params, data, sid, 0)[: self._arguments])
-        return self._parts(response, expects)
-
-    def _once_async(self, params, data, sid):
-        answers = queue.SimpleQueue()
-        results.register(sid, answers.put)
+    def execute(self, call):
+        """Answers one once-call."""
+        if call.is_cancelled:
+            call.done()
+            return
         try:
-            code = self._wrapper.wrapperOnceExecAsync(*(params, data, sid, 0)[: self._arguments])
+            response = call.run(self.once, call.request, call.on_cancel)
+            call.answer(self.parts_of(response, call.request.expects)[1])
+        except BaseException as error:  # sys.exit too: one request fails, the process goes on
+            call.fail(error)
+
+    def group(self, calls):
+        """Answers once-calls that came together."""
+        for call in calls:
+            self.execute(call)
+
+    def open(self, stream, start):
+        """Begins a session; `start` runs its work on a thread of its own."""
+        stream.session = athena_session.Session(self, stream)
+        start(stream.session.run)
+
+    def once(self, request, on_cancel):
+        """What the wrapper answers to one request. A wait for its callback ends when `on_cancel`'s argument is called."""
+        data = DataListCls([_node(part) for part in request.parts])
+        params = dict(request.parameters)
+        params.setdefault("sid", request.sid)
+        arguments = (params, data, request.sid, 0)[: self._arguments]
+        if not self._is_async:
+            return self._wrapper.wrapperOnceExec(*arguments)
+        answers = queue.SimpleQueue()
+        results.register(request.sid, answers.put)
+        try:
+            on_cancel(lambda: answers.put(None))
+            code = self._wrapper.wrapperOnceExecAsync(*arguments)
             if code:
                 raise WrapperFailed(self._words(code), _number(code))
-            # The loader ends this process when the answer does not come in time.
             return answers.get()
         finally:
-            results.forget(sid)
+            results.forget(request.sid)
 
-    def create(self, sid, parameters):
+    def description(self):
+        """An athena.v1.ServiceDefinition as JSON has it."""
+        definition = definition_of(self._wrapper)
+        if definition["once"] or definition["stream"]:
+            return definition
+        raise WrapperFailed("the wrapper has neither wrapperOnceExec nor wrapperCreate and wrapperWrite")
+
+    def create(self, request):
         """Opens a session; gives the wrapper's handle."""
-        params = dict(parameters)
+        sid = request.sid
+        params = dict(request.parameters)
         params.setdefault("sid", sid)
         method = self._wrapper.wrapperCreate
         # Three conventions are in use: the documented one, and one with the tag by a name of its own.
@@ -134,7 +108,7 @@ class Runner:
     @property
     def is_read(self):
         """Whether results are asked for instead of called back."""
-        return _overrides(self._wrapper, "wrapperRead")
+        return self._is_read
 
     def read(self, handle):
         """The next result of a session; None when there is none yet."""
@@ -148,12 +122,7 @@ class Runner:
             pool.release(handle)
 
     def parts_of(self, response, expects):
-        """(status, parts) of one result of a session."""
-        parts = self._parts(response, expects)
-        status = max(_number(item.status) for item in response.list)
-        return min(max(status, 0), 3), parts
-
-    def _parts(self, response, expects):
+        """(status, parts) of what the wrapper answered or called back."""
         if response is None:
             raise WrapperFailed("the wrapper returned nothing")
         if isinstance(response, int):
@@ -163,17 +132,14 @@ class Runner:
             raise WrapperFailed(self._words(code), _number(code))
         if not response.list:
             raise WrapperFailed("the wrapper returned a response without data")
-        return [_part(item, expects) for item in response.list]
+        status = max(_number(item.status) for item in response.list)
+        return min(max(status, 0), 3), [_part(item, expects) for item in response.list]
 
     def _words(self, code):
         try:
             return str(self._wrapper.wrapperError(code))
         except Exception:  # the failure itself is told, whatever its words do
             return "wrapper error %s" % code
-
-
-def _overrides(wrapper, name):
-    return getattr(type(wrapper), name, None) is not getattr(WrapperBase, name)
 
 
 def _positional(method):
@@ -212,10 +178,3 @@ def _number(value):
         return int(value)
     except (TypeError, ValueError):
         return 0
-
-
-def failure(error):
-    """The body of a FAILED frame for anything that user code threw."""
-    if isinstance(error, WrapperFailed):
-        return frames.failure("ENGINE_FAILED", error.code, str(error))
-    return frames.failure("ENGINE_FAILED", 0, "%s: %s" % (type(error).__name__, error))

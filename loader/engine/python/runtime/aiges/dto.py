@@ -1,5 +1,7 @@
 """What goes into a wrapper and what comes out of it."""
 
+from aiges.results import results
+
 
 class DataListNode:
     """One input: its name, its bytes, its type and its place in the stream."""
@@ -85,6 +87,5 @@ def _length(data):
 
 def callback(response, sid):
     """Delivers a result of a session, or of an asynchronous request, from any thread."""
-    from athena_wrapper import results
 
     return results.deliver(response, sid)

@@ -1,156 +1,33 @@
-"""The base class of wrappers and the fields with which they declare their requests and answers."""
+"""The base class of wrappers, with the fields that they declare their requests and answers with."""
 
+from aiges import local
+from aiges.fields import (  # noqa: F401
+    AudioBodyField,
+    BooleanParamField,
+    Field,
+    ImageBodyField,
+    IntegerParamField,
+    JsonBodyField,
+    NumberParamField,
+    ParamField,
+    PayloadField,
+    StringBodyField,
+    StringParamField,
+    VideoBodyField,
+)
+from aiges.schema import schema_of
 from aiges.stream import SessionManager
 
 
-class Field:
-    """What every field has: its name and the value that a local test sends."""
-
-    def __init__(self, key, value=None):
-        self.key = key
-        self.value = value
-
-
-class PayloadField(Field):
-    """A named piece of data."""
-
-    data_type = "other"
-
-    def __init__(self, key, value=None, path="", need_base64=False, status=3, **attributes):
-        super().__init__(key, value)
-        self.path = path
-        self.need_base64 = need_base64
-        self.status = status
-        self.attributes = attributes
-
-    def test_value(self):
-        """The bytes that a local test sends: the file's, where a path is given."""
-        if self.path:
-            with open(self.path, "rb") as file:
-                return file.read()
-        value = b"" if self.value is None else self.value
-        return value.encode("utf-8") if isinstance(value, str) else value
-
-
-class StringBodyField(PayloadField):
-    data_type = "text"
-
-    def __init__(
-        self, key, value=b" ", need_base64=False, encoding="utf8", format="plain", compress="raw", status=3, **more
-    ):
-        super().__init__(
-            key, value, "", need_base64, status, encoding=encoding, format=format, compress=compress, **more
-        )
-
-
-class JsonBodyField(PayloadField):
-    data_type = "text"
-
-    def __init__(self, key, value="", need_base64=False, status=3, **more):
-        super().__init__(key, value, "", need_base64, status, encoding="utf8", format="json", compress="raw", **more)
-
-
-class ImageBodyField(PayloadField):
-    data_type = "image"
-
-    def __init__(self, key, path="", need_base64=False, encoding="jpg", status=3, **more):
-        super().__init__(key, None, path, need_base64, status, encoding=encoding, **more)
-
-
-class AudioBodyField(PayloadField):
-    data_type = "audio"
-
-    def __init__(
-        self, key, path="", need_base64=False, encoding="raw", format="plain", compress="raw", status=3, **more
-    ):
-        super().__init__(
-            key, None, path, need_base64, status, encoding=encoding, format=format, compress=compress, **more
-        )
-
-
-class VideoBodyField(PayloadField):
-    data_type = "video"
-
-    def __init__(self, key, path="", need_base64=False, encoding="raw", status=3, **more):
-        super().__init__(key, None, path, need_base64, status, encoding=encoding, **more)
-
-
-class ParamField(Field):
-    """A named parameter, with the JSON Schema of its values."""
-
-    json_type = "string"
-
-    def __init__(self, key, value=None, enums=None, required=False, description="", title="", **_more):
-        super().__init__(key, value)
-        self.enums = [] if enums is None else enums
-        self.required = required
-        self.description = description
-        self.title = title
-
-    def schema(self):
-        schema = {"type": self.json_type}
-        if self.enums:
-            schema["enum"] = list(self.enums)
-        if self.description:
-            schema["description"] = self.description
-        return schema
-
-
-class StringParamField(ParamField):
-    def __init__(self, key, minLength=0, maxLength=1024, enums=None, required=False, value="", **more):
-        super().__init__(key, value, enums, required, **more)
-        self.minLength = minLength
-        self.maxLength = maxLength
-
-    def schema(self):
-        return {**super().schema(), "minLength": self.minLength, "maxLength": self.maxLength}
-
-
-class NumberParamField(ParamField):
-    json_type = "number"
-
-    def __init__(self, key, minimum=0, maximum=100, enums=None, required=False, value=0, **more):
-        super().__init__(key, value, enums, required, **more)
-        self.minimum = minimum
-        self.maximum = maximum
-
-    def schema(self):
-        return {**super().schema(), "minimum": self.minimum, "maximum": self.maximum}
-
-
-class IntegerParamField(NumberParamField):
-    json_type = "integer"
-
-
-class BooleanParamField(ParamField):
-    json_type = "boolean"
-
-    def __init__(self, key, title="", default=False, required=False, **more):
-        more.pop("value", None)
-        super().__init__(key, default, None, required, title=title, **more)
-
-
-def fields_of(declaration):
-    """The fields that a request or response class, or an instance of one, declares: (attribute, field) in order."""
-    if declaration is None:
-        return []
-    kind = declaration if isinstance(declaration, type) else type(declaration)
-    seen = {}
-    for base in reversed(kind.__mro__):
-        seen.update(vars(base))
-    if kind is not declaration:
-        seen.update(vars(declaration))
-    return [(name, value) for name, value in seen.items() if isinstance(value, Field)]
-
-
 class WrapperBase:
-    """What a wrapper inherits: every method of its life, each doing nothing."""
+    """What a wrapper inherits: every method of its life, each doing nothing, and those that try it out without a loader."""
 
     serviceId = ""
     version = ""
     call = "atmos"
     sub = "ase"
     call_type = "0"
+    webgate_type = "0"
     hosts = ""
     route = ""
     requestCls = None
@@ -202,3 +79,25 @@ class WrapperBase:
 
     def wrapperTestFunc(self, data, respData):
         return 0
+
+    def schema(self):
+        """The service's definition as JSON text, in the form of the predecessor."""
+        return schema_of(self)
+
+    def run(self, stream=False):
+        """
+        Answers one request made of the fields' test values, and prints the answer. Raises ValueError when that is not what
+        the response class declares.
+        """
+        return local.run_stream(self) if stream else local.run(self)
+
+    def run_stream(self):
+        """Like `run`, for one session of one chunk; gives its results."""
+        return local.run_stream(self)
+
+    def check_resp(self, resp):
+        """Whether a response is what the response class declares; prints what is wrong."""
+        return local.is_as_declared(self, resp)
+
+    def gradio(self):
+        raise NotImplementedError("gradio: a loader and a gateway show the service in a browser")

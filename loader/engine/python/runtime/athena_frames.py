@@ -1,0 +1,104 @@
+"""The messages between loader and worker; ../../host/README.md has the format."""
+
+import struct
+
+INIT, EXEC, CREATE, WRITE, CANCEL, LOAD_RESOURCE, UNLOAD_RESOURCE, STOP, PING, GROUP = range(1, 11)
+HELLO, PROGRESS, READY, RESULT, DONE, FAILED, PONG, ACK = range(64, 72)
+
+BEGIN, CONTINUE, END, ONCE = range(4)
+TEXT, AUDIO, IMAGE, VIDEO, OTHER = range(1, 6)
+
+HEADER = struct.Struct("<IBI")
+_U32 = struct.Struct("<I")
+_I32 = struct.Struct("<i")
+
+
+class Fields:
+    """Reads the fields of a frame's body; `take` gives its next bytes."""
+
+    def take(self, size):
+        raise NotImplementedError
+
+    def u8(self):
+        return self.take(1)[0]
+
+    def u32(self):
+        return int.from_bytes(self.take(4), "little")
+
+    def bytes(self):
+        return self.take(self.u32())
+
+    def text(self):
+        return self.take(self.u32()).decode("utf-8")
+
+    def map(self):
+        return {self.text(): self.text() for _ in range(self.u32())}
+
+    def part(self):
+        """(name, type, attributes, data)"""
+        return self.text(), self.u8(), self.map(), self.bytes()
+
+    def description(self):
+        """(name, type, attributes)"""
+        return self.text(), self.u8(), self.map()
+
+    def list(self, read):
+        return [read() for _ in range(self.u32())]
+
+
+class Body(Fields):
+    """The fields of a body that is there as a whole, between two places of a chunk."""
+
+    def __init__(self, chunk, start, end):
+        self._chunk = chunk
+        self._at = start
+        self._end = end
+
+    def take(self, size):
+        start = self._at
+        self._at = end = start + size
+        if end > self._end:
+            raise ValueError("a frame ends too early")
+        return self._chunk[start:end]
+
+
+class Request:
+    """What EXEC and CREATE bring."""
+
+    __slots__ = ("sid", "headers", "parameters", "expects", "parts", "resource_ids")
+
+    def __init__(self, fields):
+        self.sid = fields.text()
+        self.headers = fields.map()
+        self.parameters = fields.map()
+        # The declared type of each output, by its name.
+        self.expects = {name: kind for name, kind, _ in fields.list(fields.description)}
+        self.parts = fields.list(fields.part)
+        self.resource_ids = fields.list(fields.u32)
+
+
+def text(value):
+    data = value.encode("utf-8")
+    return _U32.pack(len(data)) + data
+
+
+def text_map(value):
+    pieces = [_U32.pack(len(value))]
+    for key, item in value.items():
+        pieces.append(text(str(key)))
+        pieces.append(text(str(item)))
+    return b"".join(pieces)
+
+
+def result(status, parts):
+    """The body of RESULT, in pieces; parts are (name, type, attributes, data), and data is not copied."""
+    pieces = [bytes((status,)) + _U32.pack(len(parts))]
+    for name, kind, attributes, data in parts:
+        pieces.append(text(name) + bytes((kind,)) + text_map(attributes) + _U32.pack(len(data)))
+        pieces.append(data)
+    return pieces
+
+
+def failure(reason, code, message):
+    """The body of FAILED."""
+    return [text(reason), _I32.pack(max(-(2**31), min(2**31 - 1, code))), text(message)]

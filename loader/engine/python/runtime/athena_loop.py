@@ -1,0 +1,91 @@
+"""The event loop on which asynchronous services compute, in a thread of its own."""
+
+import asyncio
+import collections
+import threading
+
+from athena._context import _current
+
+
+class Loop:
+    """Runs the coroutines of calls; `flush` sends what they left to be sent."""
+
+    def __init__(self, flush):
+        self._flush = flush
+        self._loop = asyncio.new_event_loop()
+        # What user code makes for the loop before it runs, locks of Python 3.8 for example, is made for this one.
+        asyncio.set_event_loop(self._loop)
+        self._waiting = collections.deque()
+        self._is_woken = False
+        self._is_flushing = False
+
+    def start(self):
+        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+
+    def run(self, coroutine):
+        """Runs a coroutine to its end, for another thread that waits for it."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def call(self, function):
+        """Calls a function on the loop's thread, in order. A burst of calls wakes it once."""
+        self._waiting.append(function)
+        if not self._is_woken:
+            self._is_woken = True
+            self._loop.call_soon_threadsafe(self._take)
+
+    def create_future(self):
+        return self._loop.create_future()
+
+    def submit(self, calls, work):
+        """
+        Begins `work`, which makes a coroutine of its task, for calls that are computed together. They are over when it is.
+        """
+        task = Task(self, calls, work)
+        self.call(task.begin)
+        return task
+
+    def create_task(self, coroutine):
+        return self._loop.create_task(coroutine)
+
+    def flush_soon(self):
+        """Sends what the tasks of this turn of the loop left to be sent, at once."""
+        if not self._is_flushing:
+            self._is_flushing = True
+            self._loop.call_soon(self._flush_now)
+
+    def _take(self):
+        self._is_woken = False
+        while self._waiting:
+            self._waiting.popleft()()
+
+    def _flush_now(self):
+        self._is_flushing = False
+        self._flush()
+
+
+class Task:
+    """The coroutine of some calls."""
+
+    def __init__(self, loop, calls, work):
+        self._loop = loop
+        self._calls = calls
+        self._work = work
+        self._task = None
+
+    def begin(self):
+        self._task = self._loop.create_task(self._run())
+        self._task.add_done_callback(self._end)
+
+    def cancel(self):
+        """From any thread."""
+        self._loop.call(lambda: self._task.cancel())
+
+    async def _run(self):
+        _current.set(tuple(call.context for call in self._calls))
+        await self._work(self)
+
+    def _end(self, _task):
+        # Also where it was cancelled before its first step.
+        for call in self._calls:
+            call.done()
+        self._loop.flush_soon()

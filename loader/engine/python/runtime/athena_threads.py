@@ -1,0 +1,97 @@
+"""Which thread reads the loader's frames, and which runs a call.
+
+Handing a call from one thread to another costs more than a quick call itself. So as long as calls are quick, the thread
+that reads them runs them too; when one of them is not, another thread reads on meanwhile.
+"""
+
+import functools
+import queue
+import threading
+import time
+
+# Calls that take longer, in a running mean, are worth a thread of their own.
+_QUICK_S = 0.0002
+_WEIGHT = 1 / 16
+# More counts for no more: a call that met a busy processor does not change what its service is like.
+_LONG_S = 0.004
+# After one to two of these another thread takes over the reading.
+_TICK_S = 0.004
+
+
+class Threads:
+    """Runs work on `count` threads beside the one that reads; `flush` sends what work left to be sent."""
+
+    def __init__(self, count, flush):
+        self._flush = flush
+        self._work = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        # Whose turn it is to read; a thread that was relieved sees another number.
+        self._turn = 0
+        self._mean_s = _LONG_S
+        # The number of the call that the reading thread runs itself now, 0 for none, and how many it ran.
+        self._running = 0
+        self._begun = 0
+        self._is_watched = False
+        self._alarm = threading.Lock()
+        self._alarm.acquire()
+        for target in [self.work] * count + [self._watch]:
+            threading.Thread(target=target, daemon=True).start()
+
+    def read(self, step):
+        """Calls `step`, which takes in one frame, for as long as it is this thread's turn."""
+        self._step = step
+        self._read(self._turn)
+        self._flush()
+
+    def work(self):
+        """Runs what is waiting, for ever."""
+        while True:
+            self._work.get()()
+            self._flush()
+
+    def put(self, work):
+        """Runs this on another thread."""
+        self._work.put(work)
+
+    def run(self, work):
+        """Runs this on the thread that fits; to be called by the thread that reads."""
+        if self._mean_s > _QUICK_S:
+            self._work.put(functools.partial(self._measured, work))
+            return
+        with self._lock:
+            self._begun = self._running = number = self._begun + 1
+            if not self._is_watched:
+                self._is_watched = True
+                self._alarm.release()
+        self._measured(work)
+        with self._lock:
+            if self._running == number:
+                self._running = 0
+
+    def _read(self, turn):
+        while self._turn == turn:
+            self._step()
+
+    def _measured(self, work):
+        start = time.perf_counter()
+        work()
+        self._mean_s += _WEIGHT * (min(time.perf_counter() - start, _LONG_S) - self._mean_s)
+
+    def _watch(self):
+        while True:
+            self._alarm.acquire()
+            last = -1
+            while self._is_watched:
+                time.sleep(_TICK_S)
+                with self._lock:
+                    if self._running != 0 and self._running == last:
+                        self._relieve()
+                    if self._running == 0 and self._begun == last:
+                        self._is_watched = False
+                    last = self._begun
+
+    def _relieve(self):
+        self._mean_s = _LONG_S
+        self._running = 0
+        self._turn += 1
+        self._work.put(functools.partial(self._read, self._turn))
