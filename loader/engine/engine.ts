@@ -20,7 +20,15 @@ export interface EngineInput {
  */
 export type EngineDescription = Pick<
   ServiceDefinition,
-  "description" | "inputs" | "outputs" | "parametersSchema" | "once" | "stream" | "platform" | "maxBatchRows"
+  | "description"
+  | "inputs"
+  | "outputs"
+  | "parametersSchema"
+  | "once"
+  | "stream"
+  | "platform"
+  | "maxBatchRows"
+  | "maxBatchDelayMs"
 >;
 
 /**

@@ -94,8 +94,8 @@ export const manifestSchema = z
       .strictObject({
         /** 0 and 1: none. Without it: as the engine thinks best. */
         maxRows: z.int().min(0).max(65_536).optional(),
-        /** How long calls may wait for others when more are expected. */
-        maxDelayMs: z.number().min(0).max(10_000).default(5),
+        /** How long calls may wait for others when more are expected. Without it: what the engine tells. */
+        maxDelayMs: z.number().min(0).max(10_000).optional(),
       })
       .prefault({}),
     queue: z.strictObject({ maxLength: z.int().min(0).max(1_000_000).default(64) }).prefault({}),

@@ -6,13 +6,17 @@ import { rowsFromRequest } from "./rows.ts";
 export interface BatchedEngineOptions {
   /** Groups that the engine computes at once. */
   readonly lanes: number;
-  readonly maxDelayMs: number;
+  /** How long a call may wait for others; undefined: what the engine tells. */
+  readonly maxDelayMs: number | undefined;
   /** Milliseconds on a clock that never goes back. */
   readonly now: () => number;
   readonly setTimer: (callback: () => void, delayMs: number) => () => void;
   /** Told of each group when it has been computed. */
   readonly onGroup: (rows: number, tookMs: number) => void;
 }
+
+/** Of an engine that does not tell it. */
+const defaultMaxDelayMs = 5;
 
 /** The same engine; when it tells that it can, once-calls of several callers are computed together. */
 export function createBatchedEngine(engine: Engine, options: BatchedEngineOptions): Engine {
@@ -23,7 +27,8 @@ export function createBatchedEngine(engine: Engine, options: BatchedEngineOption
       const told = await engine.start(signal);
       const compute = engine.inferBatch;
       if (told !== undefined && told.maxBatchRows > 1 && compute !== undefined) {
-        batching = { told, batcher: createBatcher({ ...options, maxRows: told.maxBatchRows, compute }) };
+        const maxDelayMs = options.maxDelayMs ?? told.maxBatchDelayMs ?? defaultMaxDelayMs;
+        batching = { told, batcher: createBatcher({ ...options, maxDelayMs, maxRows: told.maxBatchRows, compute }) };
       }
       return told;
     },

@@ -14,6 +14,8 @@ export interface PythonEngineOptions extends SupervisedEngineOptions {
   readonly workers: number;
   /** Calls that one worker runs at once, each in a thread. */
   readonly threads: number;
+  /** The most requests that are computed together, if less than what the code says; 0: none. */
+  readonly maxBatchRows?: number | undefined;
   /** Handed to the user's code when it loads. */
   readonly config: Readonly<Record<string, unknown>>;
 }
@@ -32,7 +34,7 @@ const runtimeFolder = join(import.meta.dir, "runtime");
 export function createPythonEngine(options: PythonEngineOptions): Engine {
   const environment = childEnvironment();
   const pythonPath = [runtimeFolder, environment.PYTHONPATH].filter((path) => path !== undefined && path !== "");
-  return createSupervisedEngine(options, () => ({
+  const engine = createSupervisedEngine(options, () => ({
     command: [options.python, "-u", join(runtimeFolder, "athena_worker.py")],
     env: { ...environment, PYTHONPATH: pythonPath.join(delimiter) },
     config: {
@@ -47,4 +49,12 @@ export function createPythonEngine(options: PythonEngineOptions): Engine {
     callsPerWorker: options.threads,
     cancelGraceMs,
   }));
+  return {
+    ...engine,
+    async start(signal) {
+      const told = await engine.start(signal);
+      if (told === undefined || options.maxBatchRows === undefined) return told;
+      return { ...told, maxBatchRows: Math.min(told.maxBatchRows, options.maxBatchRows) };
+    },
+  };
 }

@@ -81,6 +81,7 @@ class Runner:
             "required": [name for name, parameter in parameters.items() if parameter.is_required],
         }
         batch = self._once.signature.batch if self._once is not None else None
+        batching = {} if batch is None else {"maxBatchRows": batch.max_rows, "maxBatchDelayMs": batch.max_delay_ms}
         return {
             "id": self._declared.id or "",
             "version": self._declared.version or "",
@@ -90,7 +91,7 @@ class Runner:
             "parametersSchema": json.dumps(schema),
             "once": self._once is not None,
             "stream": self._session is not None,
-            "maxBatchRows": 0 if batch is None else batch.max_rows,
+            **batching,
         }
 
     def execute(self, call):

@@ -15,10 +15,10 @@ class Batch:
     """What `athena.batch` was told."""
 
     def __init__(self, max_rows, max_delay_ms):
-        if max_rows < 1 or max_delay_ms < 0:
+        if max_rows < 1 or (max_delay_ms is not None and max_delay_ms < 0):
             raise ValueError("athena.batch: max_rows must be at least 1, max_delay_ms at least 0")
         self.max_rows = max_rows
-        self.max_delay_ms = max_delay_ms
+        self.max_delay_ms = None if max_delay_ms is None else int(max_delay_ms)
 
 
 def service(target=None, *, id=None, version=None, description=None, once=None):
@@ -34,10 +34,11 @@ def service(target=None, *, id=None, version=None, description=None, once=None):
     return mark if target is None else mark(target)
 
 
-def batch(*, max_rows, max_delay_ms=0):
+def batch(*, max_rows, max_delay_ms=None):
     """
     Lets a function compute up to `max_rows` requests at once: it gets a list for each input and returns a list, in which
-    an exception stands for the answer of a request that failed. The first of them waits at most `max_delay_ms` for others.
+    an exception stands for the answer of a request that failed. While others are expected, a request waits for them, at
+    most `max_delay_ms`.
     """
 
     def mark(function):
