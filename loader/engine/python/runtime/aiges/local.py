@@ -9,7 +9,7 @@ from aiges.results import results
 _SID = "test-111111"
 # The longest that a session's next result is waited for.
 _WAIT_S = 60
-_SHOWN_BYTES = 1000
+_SHOWN_CHARACTERS = 1000
 _types = ("text", "audio", "image", "video", "other")
 
 
@@ -82,8 +82,8 @@ def _next(answers):
 
 def _checked(wrapper, response, is_once=True):
     for item in response.list:
-        shown = bytes(item.data)[:_SHOWN_BYTES].decode("utf-8") if item.type == 0 else "%d bytes" % len(item.data)
-        print("%s, status %s: %s" % (item.key, item.status, shown), flush=True)
+        text = text_of(item.data)[:_SHOWN_CHARACTERS] if item.type == 0 else "%d bytes" % len(item.data)
+        print("%s, status %s: %s" % (item.key, item.status, text), flush=True)
     if not is_as_declared(wrapper, response, is_once):
         raise ValueError("the response is not what the response class declares")
     return response

@@ -1,6 +1,13 @@
 """The base class of wrappers, with the fields that they declare their requests and answers with."""
 
 from aiges import local
+from aiges.dto import (  # noqa: F401
+    DataListCls,
+    DataListNode,
+    Response,
+    ResponseData,
+    SessionCreateResponse,
+)
 from aiges.fields import (  # noqa: F401
     AudioBodyField,
     BooleanParamField,
