@@ -51,6 +51,8 @@ export interface Engine {
    * of its reader waits, with a bounded buffer. Leaving the loop early ends the session.
    */
   stream(request: InferRequest, inputs: AsyncIterable<EngineInput>, signal: AbortSignal): AsyncIterable<EngineResult>;
+  /** Personal resources; only for an engine that takes them. */
+  readonly resources?: EngineResources | undefined;
   /** Ends everything that the engine started, calls in flight included. Never rejects; may be called at any time. */
   stop(): Promise<void>;
 }
@@ -59,6 +61,45 @@ export interface Engine {
 export interface BatchCall {
   readonly request: InferRequest;
   readonly signal: AbortSignal;
+}
+
+/** Data that one user's requests need and name by its id, such as hot words or a voice. */
+export interface LoadedResource {
+  /** From 1 to 4,294,967,295. */
+  readonly id: number;
+  readonly parts: readonly Part[];
+  /** Of all of its parts' data. */
+  readonly bytes: number;
+}
+
+/**
+ * The personal resources of an engine: whatever computes a call has every one of them, also when it was started later. A
+ * call that names one that is not loaded fails with RESOURCE_NOT_FOUND.
+ */
+export interface EngineResources {
+  /**
+   * Loads one; one that has its id already is unloaded first. When it cannot be loaded everywhere it is loaded nowhere,
+   * and the old one is gone too. Throws ServingError: what the user's code says to it, SERVICE_BUSY when there are as many
+   * as there may be.
+   */
+  load(id: number, parts: readonly Part[], signal: AbortSignal): Promise<void>;
+  /**
+   * Takes one out when the calls that name it are over; no new one is let in meanwhile. It is gone also when the user's code
+   * answers with an error, which is thrown. Throws ServingError RESOURCE_NOT_FOUND, SERVICE_BUSY when calls go on with it until the
+   * signal aborts.
+   */
+  unload(id: number, signal: AbortSignal): Promise<void>;
+  find(id: number): LoadedResource | undefined;
+  list(): readonly LoadedResource[];
+}
+
+/** What the resources of one engine are bounded by. */
+export interface ResourceLimits {
+  readonly maxCount: number;
+  /** Of all of their data. */
+  readonly maxBytes: number;
+  /** How long one may take to be loaded or unloaded. */
+  readonly timeoutMs: number;
 }
 
 /** How an engine tells, at any time after start, that it can or cannot take calls. */

@@ -13,14 +13,22 @@ export interface CallEvents {
   onEnd(error?: ServingError): void;
 }
 
+/** What a call is about: a request, a session, or the loading or unloading of a personal resource. */
+export type CallKind = "once" | "session" | "resource";
+
 /** The calls of one worker that it has not ended. */
 export interface CallTable {
+  /** Requests and sessions. */
   readonly size: number;
+  /** Whether the worker has nothing to do at all. */
+  readonly isIdle: boolean;
   /**
    * Registers a call; gives its id. A session stays here until the worker says DONE, since it is destroyed after its last
-   * result; its events end with that result.
+   * result; its events end with that result. `resourceIds` are the personal resources that it names.
    */
-  open(events: CallEvents, kind: "once" | "session"): number;
+  open(events: CallEvents, kind: CallKind, resourceIds?: readonly number[]): number;
+  /** Whether a call names this personal resource. */
+  names(resourceId: number): boolean;
   /** Notes that nobody waits for it any more; its events are not called again. It stays until the worker ends it. */
   cancel(callId: number): void;
   /** Passes a worker's frame to its call; frames of calls that are gone are late. Throws FrameError. */
@@ -42,7 +50,8 @@ export interface CallTableOptions {
 
 interface OpenCall {
   readonly events: CallEvents;
-  readonly kind: "once" | "session";
+  readonly kind: CallKind;
+  readonly resourceIds: readonly number[];
   /** Undefined while somebody waits for it. */
   stuckAt: number | undefined;
 }
@@ -58,13 +67,19 @@ export function createCallTable(options: CallTableOptions, onEnded: (isAnswered:
   const { now, cancelGraceMs } = options;
   const calls = new Map<number, OpenCall>();
   let last = 0;
+  let resourceCalls = 0;
   const end = (callId: number, call: OpenCall, isAnswered: boolean, error?: ServingError): void => {
-    calls.delete(callId);
+    remove(callId, call.kind);
     if (call.stuckAt === undefined) call.events.onEnd(error);
-    onEnded(isAnswered);
+    // A resource is loaded into every new worker: that it was says no more of the worker than its start does.
+    onEnded(isAnswered && call.kind !== "resource");
+  };
+  const remove = (callId: number, kind: CallKind): void => {
+    calls.delete(callId);
+    if (kind === "resource") resourceCalls -= 1;
   };
   const conclude = (callId: number, call: OpenCall, error?: ServingError): void => {
-    if (call.kind === "once") {
+    if (call.kind !== "session") {
       end(callId, call, true, error);
     } else if (call.stuckAt === undefined) {
       call.stuckAt = now() + destroyGraceMs;
@@ -78,13 +93,18 @@ export function createCallTable(options: CallTableOptions, onEnded: (isAnswered:
   };
   return {
     get size() {
-      return calls.size;
+      return calls.size - resourceCalls;
     },
-    open(events, kind) {
+    get isIdle() {
+      return calls.size === 0;
+    },
+    open(events, kind, resourceIds = []) {
       last = (last % 0xffff_ffff) + 1;
-      calls.set(last, { events, kind, stuckAt: undefined });
+      calls.set(last, { events, kind, resourceIds, stuckAt: undefined });
+      if (kind === "resource") resourceCalls += 1;
       return last;
     },
+    names: (resourceId) => calls.values().some(({ resourceIds }) => resourceIds.includes(resourceId)),
     cancel(callId) {
       const call = calls.get(callId);
       if (call !== undefined) call.stuckAt ??= now() + cancelGraceMs;
@@ -98,7 +118,8 @@ export function createCallTable(options: CallTableOptions, onEnded: (isAnswered:
       else if (kind === frameKind.done) end(callId, call, true);
     },
     discard(callId) {
-      calls.delete(callId);
+      const call = calls.get(callId);
+      if (call !== undefined) remove(callId, call.kind);
     },
     fail(error) {
       for (const [callId, call] of calls) end(callId, call, false, error);
@@ -141,6 +162,7 @@ export function execCall(
         },
       },
       "once",
+      request.resourceIds,
     );
     const onAbort = (reason: unknown): void => {
       signal.removeEventListener("abort", onSignal);

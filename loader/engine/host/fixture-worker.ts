@@ -1,12 +1,51 @@
 /** A worker for tests: each request says in its parameter `do` what happens to it. */
-import { writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, writeSync } from "node:fs";
 import { ServingError } from "../../../proto/errors.ts";
 import { type Part, PartType } from "../../../proto/gen/athena/v1/part_pb.ts";
-import { serveWorker, type WorkerGroupHandler, type WorkerHandler } from "./worker-client.ts";
+import {
+  serveWorker,
+  type WorkerGroupHandler,
+  type WorkerHandler,
+  type WorkerResourceHandler,
+} from "./worker-client.ts";
 
-function numberPart(value: number): Part[] {
-  const data = new TextEncoder().encode(String(value));
-  return [{ $typeName: "athena.v1.Part", name: "number", type: PartType.TEXT, attributes: {}, data }];
+function textPart(name: string, text: string): Part[] {
+  const data = new TextEncoder().encode(text);
+  return [{ $typeName: "athena.v1.Part", name, type: PartType.TEXT, attributes: {}, data }];
+}
+
+const numberPart = (value: number): Part[] => textPart("number", String(value));
+
+const resources = new Map<number, string>();
+
+/**
+ * Keeps a resource's text. `PATH then FAULT` is kept by the first process that makes the file, and is a fault to the others;
+ * `PATH causes FAULT` is one once the file is there.
+ */
+const handleResource: WorkerResourceHandler = async (id, parts) => {
+  if (parts === undefined) {
+    if (resources.get(id) === "clings") throw new ServingError("ENGINE_FAILED", "it clings", { engineCode: 8 });
+    resources.delete(id);
+    return;
+  }
+  const text = new TextDecoder().decode(parts[0]?.data);
+  const [, path = "", word, fault] = /^(\S+) (then|causes) (\S+)$/.exec(text) ?? [];
+  if (word === "then" ? !isFirst(path) : word === "causes" && existsSync(path)) {
+    if (fault === "refuse") throw new ServingError("ENGINE_FAILED", "I do not like this", { engineCode: 7 });
+    if (fault === "die") process.kill(process.pid, "SIGKILL");
+    writeSync(1, `hanging over ${id}\n`);
+    await new Promise(() => {});
+  }
+  resources.set(id, text);
+};
+
+function isFirst(path: string): boolean {
+  try {
+    closeSync(openSync(path, "wx"));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 await serveWorker({
@@ -34,6 +73,13 @@ await serveWorker({
           for (;;) {}
         case "pid":
           return numberPart(process.pid);
+        case "name":
+          return textPart("texts", request.resourceIds.map((id) => resources.get(id) ?? "none").join());
+        case "hold":
+          return textPart("held", `${process.pid}: ${[...resources.keys()].join()}`);
+        case "wait":
+          while (!existsSync(request.parameters.path ?? "")) await Bun.sleep(5);
+          break;
         case "spawn":
           return numberPart(Bun.spawn(["sleep", "600"]).pid);
         case "grow":
@@ -52,6 +98,6 @@ await serveWorker({
       process.stdout.write(`a group of ${requests.length}\n`);
       return Promise.allSettled(requests.map(handle));
     };
-    return { handle, handleGroup };
+    return { handle, handleGroup, handleResource };
   },
 });

@@ -4,7 +4,8 @@ import { startWorkerProcess, type WorkerOptions, type WorkerProcess } from "./wo
 
 /** What a keeper tells. */
 export interface KeeperEvents {
-  onReady(worker: WorkerProcess): void;
+  /** A worker has started. Resolves when it has been taken in; never rejects. */
+  onReady(worker: WorkerProcess): Promise<void>;
   /** The worker has ended by itself, or could not be started again. */
   onDown(restart: Restart, worker?: WorkerProcess): void;
   /** A call of the worker is over. */
@@ -37,8 +38,8 @@ export function createKeeper(options: WorkerOptions, random: () => number, event
   const start = async (): Promise<EngineDescription | undefined> => {
     const started = await startWorkerProcess(options, stopping.signal, onCallEnded);
     worker = started;
-    events.onReady(started);
     void started.ended.then(() => restartLater(started));
+    await events.onReady(started);
     return started.description;
   };
   const restartLater = (ended?: WorkerProcess): void => {

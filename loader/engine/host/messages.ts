@@ -1,7 +1,7 @@
 import { create, fromJsonString, toJsonString } from "@bufbuild/protobuf";
 import { isReason, type Reason, ServingError } from "../../../proto/errors.ts";
 import { type InferRequest, Status } from "../../../proto/gen/athena/v1/inference_pb.ts";
-import type { PartDescription } from "../../../proto/gen/athena/v1/part_pb.ts";
+import type { Part, PartDescription } from "../../../proto/gen/athena/v1/part_pb.ts";
 import { ServiceDefinitionSchema } from "../../../proto/gen/athena/v1/service_pb.ts";
 import type { EngineDescription, EngineInput, EngineResult } from "../engine.ts";
 import { createByteReader, FrameError } from "./byte-reader.ts";
@@ -57,6 +57,20 @@ export function writeInput(input: EngineInput): ByteWriter {
   writer.u8(input.last ? 1 : 0);
   writeList(writer, input.parts, (part) => writePart(writer, part));
   return writer;
+}
+
+/** The body of LOAD_RESOURCE, and without parts that of UNLOAD_RESOURCE. */
+export function writeResource(id: number, parts?: readonly Part[]): ByteWriter {
+  const writer = createByteWriter();
+  writer.u32(id);
+  if (parts !== undefined) writeList(writer, parts, (part) => writePart(writer, part));
+  return writer;
+}
+
+/** Reads what {@link writeResource} wrote, with or without its parts. Throws FrameError. */
+export function readResource(body: Uint8Array): { readonly id: number; readonly parts: Part[] } {
+  const reader = createByteReader(body);
+  return { id: reader.u32(), parts: body.length > 4 ? reader.list(reader.part) : [] };
 }
 
 /** The body of RESULT. */

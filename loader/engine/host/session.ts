@@ -36,6 +36,7 @@ export async function* runSession(
       },
     },
     "session",
+    request.resourceIds,
   );
   const onAbort = (): void => results.end(ServingError.from(signal.reason));
   signal.addEventListener("abort", onAbort, { once: true });

@@ -1,6 +1,6 @@
 import type { Logger } from "../../../config/logger.ts";
 import { ServingError } from "../../../proto/errors.ts";
-import type { Engine, EngineHealth } from "../engine.ts";
+import type { Engine, EngineHealth, EngineResources, ResourceLimits } from "../engine.ts";
 import { createSupervisor, type Supervisor, type SupervisorOptions } from "./supervisor.ts";
 
 /** What every engine whose workers are processes is created from. */
@@ -9,6 +9,8 @@ export interface SupervisedEngineOptions {
   readonly service: string;
   readonly startTimeoutMs: number;
   readonly logger: Logger;
+  /** What personal resources are bounded by; none are taken unless told. */
+  readonly resources?: ResourceLimits | undefined;
   readonly onHealth: (health: EngineHealth) => void;
   readonly onProgress: (progress: string) => void;
 }
@@ -46,6 +48,7 @@ export function createSupervisedEngine(
         service: options.service,
         startTimeoutMs: options.startTimeoutMs,
         logger: options.logger,
+        resources: options.resources,
         onHealth: options.onHealth,
         onProgress: options.onProgress,
         cancelGraceMs: defaultCancelGraceMs,
@@ -60,9 +63,20 @@ export function createSupervisedEngine(
     infer: async (request, signal) => running().infer(request, signal),
     inferBatch: async (batch) => running().inferBatch(batch),
     stream: (request, inputs, signal) => running().stream(request, inputs, signal),
+    resources: options.resources === undefined ? undefined : resourcesOf(running),
     async stop() {
       isStopped = true;
       await supervisor?.stop();
     },
+  };
+}
+
+/** The resources of a supervisor that comes later. */
+function resourcesOf(running: () => Supervisor): EngineResources {
+  return {
+    load: async (id, parts, signal) => running().resources.load(id, parts, signal),
+    unload: async (id, signal) => running().resources.unload(id, signal),
+    find: (id) => running().resources.find(id),
+    list: () => running().resources.list(),
   };
 }

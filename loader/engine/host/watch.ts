@@ -26,7 +26,7 @@ export function watchWorkers(workers: ReadonlySet<WorkerProcess>, options: Watch
   const probe = (): void => {
     for (const worker of workers) {
       // A run may keep a process from answering for as long as it takes; that is for the call's deadline to end.
-      if (worker.calls > 0) continue;
+      if (!worker.isIdle) continue;
       if (worker.unansweredPings < maxUnansweredPings) worker.ping();
       else {
         logger.error({ pid: worker.pid }, "a worker is killed: it gives no sign of life");

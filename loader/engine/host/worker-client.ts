@@ -9,7 +9,7 @@ import { createByteReader } from "./byte-reader.ts";
 import type { ByteWriter } from "./byte-writer.ts";
 import { endWithParent } from "./end-with-parent.ts";
 import { createFrameParser, encodeFrame, type Frame, frameKind } from "./frames.ts";
-import { readRequest, writeDescription, writeFailure, writeResult, writeText } from "./messages.ts";
+import { readRequest, readResource, writeDescription, writeFailure, writeResult, writeText } from "./messages.ts";
 import { signalGroup } from "./process-group.ts";
 import { createSocketWriter, type SocketWriter } from "./socket-writer.ts";
 
@@ -21,11 +21,16 @@ export type WorkerGroupHandler = (
   requests: readonly InferRequest[],
 ) => Promise<readonly PromiseSettledResult<Part[]>[]>;
 
+/** Loads one personal resource, or unloads it when there are no parts. */
+export type WorkerResourceHandler = (id: number, parts: readonly Part[] | undefined) => Promise<void>;
+
 /** A worker that has started: what answers, and what it tells about its service. */
 export interface StartedWorker {
   readonly handle: WorkerHandler;
   /** For a worker whose description has `maxBatchRows`. */
   readonly handleGroup?: WorkerGroupHandler | undefined;
+  /** For a worker that takes personal resources; called in turn with the others. */
+  readonly handleResource?: WorkerResourceHandler | undefined;
   readonly description?: EngineDescription | undefined;
 }
 
@@ -138,10 +143,25 @@ function createFrameHandler(
     last = last.then(() => run(frames));
   };
 
+  const resource = async ({ kind, callId, body }: Frame): Promise<void> => {
+    try {
+      if (worker?.handleResource === undefined) {
+        throw new ServingError("UNSUPPORTED_OPERATION", "the engine takes no personal resources");
+      }
+      const { id, parts } = readResource(body);
+      await worker.handleResource(id, kind === frameKind.loadResource ? parts : undefined);
+      send(frameKind.done, callId);
+    } catch (thrown) {
+      fail(callId, thrown);
+    }
+  };
+
   return (frame) => {
     if (frame.kind === frameKind.init) last = start(frame.body);
     else if (frame.kind === frameKind.group) group = { size: createByteReader(frame.body).u32(), frames: [] };
     else if (frame.kind === frameKind.exec) exec(frame);
+    else if (frame.kind === frameKind.loadResource || frame.kind === frameKind.unloadResource)
+      last = last.then(() => resource(frame));
     else if (frame.kind === frameKind.cancel) waiting.delete(frame.callId);
     else if (frame.kind === frameKind.ping) send(frameKind.pong, frame.callId);
     else if (frame.kind === frameKind.stop) process.exit(0);

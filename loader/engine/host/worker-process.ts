@@ -1,6 +1,7 @@
 import type { Logger } from "../../../config/logger.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
+import type { Part } from "../../../proto/gen/athena/v1/part_pb.ts";
 import type { BatchCall, EngineDescription, EngineInput, EngineResult } from "../engine.ts";
 import { type CallTable, createCallTable, execCall, type SendFrame } from "./call.ts";
 import { encodeFrame, type Frame, frameKind } from "./frames.ts";
@@ -8,6 +9,7 @@ import { execGroup } from "./group.ts";
 import { readDescription, readFailure, readText, writeConfig } from "./messages.ts";
 import { logOutput } from "./output-log.ts";
 import { signalGroup } from "./process-group.ts";
+import { callResource } from "./resource-call.ts";
 import { runSession } from "./session.ts";
 import { listenForWorker, type WorkerChannel } from "./worker-channel.ts";
 import {
@@ -52,14 +54,22 @@ export interface WorkerProcess {
   readonly ended: Promise<void>;
   /** Resolves when nothing of it is left: its group, its connection, its folder. Never rejects. */
   readonly gone: Promise<void>;
-  /** Calls that it has not ended, cancelled ones included. */
+  /** Requests and sessions that it has not ended, cancelled ones included. */
   readonly calls: number;
+  /** Whether it has nothing to do at all. */
+  readonly isIdle: boolean;
+  /** Whether one of its calls names this personal resource. */
+  names(resourceId: number): boolean;
   /** Runs one once-call. When the signal aborts, the worker is told, the caller is not kept waiting. */
   exec(request: InferRequest, signal: AbortSignal): Promise<EngineResult>;
   /** Runs several once-calls that the worker computes together. */
   execBatch(batch: readonly BatchCall[]): Promise<PromiseSettledResult<EngineResult>[]>;
   /** Runs one session. Throws ServingError. */
   stream(request: InferRequest, inputs: AsyncIterable<EngineInput>, signal: AbortSignal): AsyncGenerator<EngineResult>;
+  /** Has it load a personal resource. Throws ServingError. */
+  loadResource(id: number, parts: readonly Part[], signal: AbortSignal): Promise<void>;
+  /** Has it unload one. Throws ServingError. */
+  unloadResource(id: number, signal: AbortSignal): Promise<void>;
   /** Whether it goes on for too long with a call that nobody waits for any more. */
   isStuck(): boolean;
   /** Asks for a sign of life. */
@@ -131,6 +141,10 @@ export async function startWorkerProcess(
     get calls() {
       return calls.size;
     },
+    get isIdle() {
+      return calls.isIdle;
+    },
+    names: calls.names,
     ...callsOf(calls, channel, options, () => isAlive),
     isStuck: calls.isStuck,
     ping() {
@@ -154,7 +168,7 @@ function callsOf(
   channel: WorkerChannel,
   options: WorkerOptions,
   isAlive: () => boolean,
-): Pick<WorkerProcess, "exec" | "execBatch" | "stream"> {
+): Pick<WorkerProcess, "exec" | "execBatch" | "stream" | "loadResource" | "unloadResource"> {
   const fits = (pieces: readonly Uint8Array[]): void => assertFits(pieces, options);
   const send: SendFrame = (pieces) => {
     fits(pieces);
@@ -176,6 +190,14 @@ function callsOf(
     stream(request, inputs, signal) {
       assertAlive();
       return runSession(calls, send, request, inputs, signal);
+    },
+    async loadResource(id, parts, signal) {
+      assertAlive();
+      return callResource(calls, send, id, parts, signal);
+    },
+    async unloadResource(id, signal) {
+      assertAlive();
+      return callResource(calls, send, id, undefined, signal);
     },
   };
 }
