@@ -9,6 +9,7 @@ import { createServiceSet } from "./manifest/service-set.ts";
 import { answerFast, inferPath, isFast } from "./service/fast-path.ts";
 import { createInference } from "./service/inference.ts";
 import { listen } from "./service/listener.ts";
+import { createResources } from "./service/resources.ts";
 import { createRoutes } from "./service/routes.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 
@@ -37,14 +38,19 @@ export function startLoader(config: LoaderConfig, folder: string, logger: Logger
   const isDraining = (): boolean => draining;
 
   const metrics = createMetrics(() =>
-    services.catalog.list().map(({ definition, scheduler }) => ({ service: definition.id, load: scheduler.load() })),
+    services.catalog.list().map(({ definition, scheduler, engine }) => ({
+      service: definition.id,
+      load: scheduler.load(),
+      resources: engine.resources?.list(),
+    })),
   );
   const sourceOf = new Map(manifests.map((located) => [located.manifest.id, located.source]));
   const services = createServiceSet(manifests, {
     read: (id) =>
       readService(id, sourceOf, config.repository === undefined ? undefined : resolve(folder, config.repository)),
     known: () => [...sourceOf.keys()],
-    serve: (manifest) => serve(manifest, { logger, now, onWait: metrics.observeWait, onBatch: metrics.observeBatch }),
+    serve: (manifest, inherited) =>
+      serve(manifest, { logger, now, onWait: metrics.observeWait, onBatch: metrics.observeBatch }, inherited),
     drainTimeoutMs: config.drainTimeoutMs,
     logger,
   });
@@ -56,7 +62,8 @@ export function startLoader(config: LoaderConfig, folder: string, logger: Logger
     now,
     observe: metrics.observe,
   });
-  const routes = createRoutes({ catalog, inference, isDraining, maxBodyBytes: config.maxBodyBytes });
+  const resources = createResources({ catalog, isDraining, newId: newResourceId, now });
+  const routes = createRoutes({ catalog, inference, resources, isDraining, maxBodyBytes: config.maxBodyBytes });
   const listener = listen(config.listen, (request) => {
     const path = pathOf(request.url);
     if (path === inferPath && isFast(request)) return answerFast(request, inference, config.maxBodyBytes);
@@ -76,6 +83,14 @@ export function startLoader(config: LoaderConfig, folder: string, logger: Logger
       return complete;
     },
   };
+}
+
+/**
+ * Ids of resources that nobody chose: at random, so that one who still uses an id that is gone does not meet another's
+ * resource; and small enough for wrappers that keep them as signed numbers.
+ */
+function newResourceId(): number {
+  return (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) >>> 1;
 }
 
 /** The path of an absolute URL, without building a URL object: this is on every call. */

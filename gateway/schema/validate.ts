@@ -5,6 +5,7 @@ import type { Envelope, LiftedPart } from "../types.ts";
 import type { CompiledInput, CompiledOutput, CompiledService } from "./compile.ts";
 import { isRecord } from "./dialect.ts";
 import { errorFromMistakes, noteSchemaErrors, shown } from "./mistakes.ts";
+import { resourceIdsFrom } from "./resource-ids.ts";
 import { textFromValue } from "./text-from-value.ts";
 
 /** How strictly an envelope is checked beside its service's definition. */
@@ -30,6 +31,8 @@ export function validate(
   const tooLarge: string[] = [];
   const headers = headersFrom(service, envelope, mistakes);
   const { parameters, expects } = parametersFrom(service, envelope, mistakes);
+  // To a service that takes none, these members of the header are texts like any others.
+  const resourceIds = service.definition.personalResources ? resourceIdsFrom(envelope.header, mistakes) : [];
   const parts = partsFrom(service, envelope.payload, mistakes, tooLarge);
   if (mistakes.length > 0) throw errorFromMistakes("SCHEMA_VIOLATION", [...mistakes, ...tooLarge]);
   if (tooLarge.length > 0) throw errorFromMistakes("PAYLOAD_TOO_LARGE", tooLarge);
@@ -44,7 +47,7 @@ export function validate(
     parameters,
     expects,
     parts,
-    resourceIds: [],
+    resourceIds,
     priority: 0,
   };
 }

@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import type { Logger } from "../../config/logger.ts";
 import type { EngineManifest } from "../manifest/manifest.ts";
 import { createEchoEngine } from "./echo/engine.ts";
-import type { Engine, EngineHealth } from "./engine.ts";
+import type { Engine, EngineHealth, ResourceLimits } from "./engine.ts";
 import { createNativeEngine, nativeSlots } from "./native/engine.ts";
 import { createOnnxEngine, onnxWorkers } from "./onnx/engine.ts";
 import { createPythonEngine, pythonSlots } from "./python/engine.ts";
@@ -16,6 +16,8 @@ export interface EngineContext {
   readonly startTimeoutMs: number;
   /** The most rows that are computed together; 0: none; undefined: as the engine thinks best. */
   readonly maxBatchRows: number | undefined;
+  /** What personal resources are bounded by; undefined: none are taken. */
+  readonly resources: ResourceLimits | undefined;
   readonly logger: Logger;
   /** Told when the engine can, or cannot, take calls. */
   readonly onHealth: (health: EngineHealth) => void;

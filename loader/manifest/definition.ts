@@ -7,7 +7,7 @@ import {
   ServiceDefinitionSchema,
 } from "../../proto/gen/athena/v1/service_pb.ts";
 import { partTypes } from "../../proto/part-type.ts";
-import type { EngineDescription } from "../engine/engine.ts";
+import type { Engine, EngineDescription } from "../engine/engine.ts";
 import type { ServiceManifest } from "./manifest.ts";
 
 type Schemas = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -33,6 +33,7 @@ export function definitionFrom(manifest: ServiceManifest, told?: EngineDescripti
     sidPrefix: manifest.sidPrefix,
     timeoutMs: manifest.timeoutMs,
     platform: engine.platform || manifest.engine.kind,
+    personalResources: manifest.resources !== undefined,
   });
 }
 
@@ -41,11 +42,20 @@ function parametersFrom({ parameters, requiredParameters }: ServiceManifest): st
 }
 
 /**
- * Checks that a service's inputs and outputs are known from one side or the other.
+ * Checks that a service's inputs and outputs are known from one side or the other, and that its engine can do what
+ * service.yaml says.
  *
- * @throws ServingError SERVICE_NOT_READY, naming the key that service.yaml lacks.
+ * @throws ServingError SERVICE_NOT_READY, naming the key of service.yaml.
  */
-export function assertDescribed(manifest: ServiceManifest, told: EngineDescription | undefined): void {
+export function assertDescribed(
+  manifest: ServiceManifest,
+  told: EngineDescription | undefined,
+  engine: Pick<Engine, "resources">,
+): void {
+  if (manifest.resources !== undefined && engine.resources === undefined) {
+    const message = `service '${manifest.id}': service.yaml has resources, and its ${manifest.engine.kind} engine takes none`;
+    throw new ServingError("SERVICE_NOT_READY", message);
+  }
   for (const key of ["inputs", "outputs"] as const) {
     if (manifest[key] !== undefined || (told?.[key].length ?? 0) > 0) continue;
     const message = `service '${manifest.id}': service.yaml has no ${key}, and its ${manifest.engine.kind} engine does not tell them`;

@@ -98,6 +98,16 @@ export const manifestSchema = z
         maxDelayMs: z.number().min(0).max(10_000).optional(),
       })
       .prefault({}),
+    /** Without it the service takes no personal resources. */
+    resources: z
+      .strictObject({
+        maxCount: z.int().min(1).max(1_000_000).default(1000),
+        /** Of all of them together. */
+        maxBytes: z.int().min(1).max(1_099_511_627_776).default(268_435_456),
+        /** For loading or unloading one. */
+        timeoutMs: timeout.default(30_000),
+      })
+      .optional(),
     queue: z.strictObject({ maxLength: z.int().min(0).max(1_000_000).default(64) }).prefault({}),
     session: z
       .strictObject({

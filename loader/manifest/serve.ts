@@ -1,10 +1,12 @@
 import type { Logger } from "../../config/logger.ts";
 import { ServingError } from "../../proto/errors.ts";
 import { ServiceState } from "../../proto/gen/athena/v1/service_pb.ts";
+import type { EngineResources } from "../engine/engine.ts";
 import { createEngine } from "../engine/registry.ts";
 import { createBatchedEngine } from "../scheduler/batched-engine.ts";
-import { createScheduler } from "../scheduler/scheduler.ts";
+import { createScheduler, type Scheduler } from "../scheduler/scheduler.ts";
 import type { Served } from "../service/served.ts";
+import { carryResources } from "./carry-resources.ts";
 import { assertDescribed, definitionFrom } from "./definition.ts";
 import type { LocatedManifest } from "./manifest.ts";
 import { createStateHolder } from "./service-state.ts";
@@ -14,6 +16,8 @@ import { slotsOf } from "./slots.ts";
 export interface ServingService extends Served {
   /** Resolves when the engine is ready for the first time; rejects with a ServingError when it cannot start. */
   readonly started: Promise<void>;
+  /** Takes over what the one in whose place it comes has got or lost since. Throws ServingError. */
+  inherit(): Promise<void>;
   /** Takes no new call, waits for those that run or wait, at most this long, and stops the engine. Never rejects. */
   retire(drainTimeoutMs: number): Promise<void>;
 }
@@ -29,10 +33,14 @@ export interface ServingEnvironment {
 }
 
 /**
- * Puts a service to work: its engine starts to load now, and the service is ready when that is done. Never throws: a
- * service whose engine fails says so in its state.
+ * Puts a service to work: its engine starts to load now, and the service is ready when that is done and it has the personal
+ * resources of the one in whose place it comes. Never throws: a service whose engine fails says so in its state.
  */
-export function serve({ manifest, folder }: LocatedManifest, environment: ServingEnvironment): ServingService {
+export function serve(
+  { manifest, folder }: LocatedManifest,
+  environment: ServingEnvironment,
+  inherited?: EngineResources,
+): ServingService {
   const { now, onWait } = environment;
   const logger = environment.logger.child({ service: manifest.id });
   const state = createStateHolder(logger);
@@ -42,6 +50,7 @@ export function serve({ manifest, folder }: LocatedManifest, environment: Servin
     folder,
     startTimeoutMs: manifest.startTimeoutMs,
     maxBatchRows: manifest.batching.maxRows,
+    resources: manifest.resources,
     logger,
     onProgress: (progress) => logger.info({ progress }, "progress"),
     onHealth: state.onHealth,
@@ -60,10 +69,13 @@ export function serve({ manifest, folder }: LocatedManifest, environment: Servin
     now,
     onWait: (waitMs) => onWait(manifest.id, waitMs),
   });
+  const inherit = (): Promise<void> =>
+    carryResources(inherited, engine.resources, { service: manifest.id, timeoutMs: manifest.startTimeoutMs, now });
   const start = async (): Promise<void> => {
     try {
       const told = await engine.start(AbortSignal.timeout(manifest.startTimeoutMs));
-      assertDescribed(manifest, told);
+      assertDescribed(manifest, told, engine);
+      await inherit();
       definition = definitionFrom(manifest, told);
       const { total, best } = slotsOf(manifest, created, told);
       scheduler.resize(total, best);
@@ -88,16 +100,22 @@ export function serve({ manifest, folder }: LocatedManifest, environment: Servin
     scheduler,
     session: manifest.session,
     started,
+    inherit,
     state: () => state.current,
     async retire(drainTimeoutMs) {
       state.become(ServiceState.STOPPING, "stopping");
-      const late = Promise.withResolvers<void>();
-      const timer = setTimeout(late.resolve, drainTimeoutMs);
-      await Promise.race([scheduler.untilIdle(), late.promise]);
-      clearTimeout(timer);
+      await untilIdle(scheduler, drainTimeoutMs);
       await engine.stop();
     },
   };
+}
+
+/** Waits until no call runs or waits, at most this long. */
+async function untilIdle(scheduler: Pick<Scheduler, "untilIdle">, timeoutMs: number): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, timeoutMs);
+  await Promise.race([scheduler.untilIdle(), late.promise]);
+  clearTimeout(timer);
 }
 
 function setTimer(callback: () => void, delayMs: number): () => void {

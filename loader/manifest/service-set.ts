@@ -1,7 +1,9 @@
 import type { Logger } from "../../config/logger.ts";
 import { ServingError } from "../../proto/errors.ts";
 import { ServiceState } from "../../proto/gen/athena/v1/service_pb.ts";
+import type { EngineResources } from "../engine/engine.ts";
 import { type Catalog, createCatalog } from "../service/served.ts";
+import { haveSameResources } from "./carry-resources.ts";
 import type { LocatedManifest } from "./manifest.ts";
 import type { ServingService } from "./serve.ts";
 
@@ -30,7 +32,8 @@ export interface ServiceSetOptions {
   readonly read: (id: string) => LocatedManifest | undefined;
   /** Ids that can be read. */
   readonly known: () => readonly string[];
-  readonly serve: (manifest: LocatedManifest) => ServingService;
+  /** The service has the personal resources of the one in whose place it comes before it is ready. */
+  readonly serve: (manifest: LocatedManifest, inherited?: EngineResources) => ServingService;
   /** How long calls in flight may take when their service is replaced or taken out. */
   readonly drainTimeoutMs: number;
   readonly logger: Logger;
@@ -53,18 +56,22 @@ export function createServiceSet(first: readonly LocatedManifest[], options: Ser
     async load(id) {
       if (loading.has(id)) throw new ServingError("SERVICE_BUSY", `service '${id}' is being loaded already`);
       const located = readFolder(read, id);
-      const next = serve(located);
       const old = services.get(id);
+      const inherited = old?.engine.resources;
+      const next = serve(located, inherited);
       loading.set(id, next);
       // One that does not serve has nothing to lose: the new one's progress is what an operator wants to see.
       if (old?.state().state !== ServiceState.READY) services.set(id, next);
       try {
         await next.started;
+        // Those that came while it was made ready.
+        while (!haveSameResources(inherited, next.engine.resources)) await next.inherit();
         services.set(id, next);
         logger.info({ service: id, version: next.definition.version }, old === undefined ? "loaded" : "reloaded");
       } finally {
         loading.delete(id);
-        if (old !== undefined && services.get(id) === next) void retire(old);
+        if (services.get(id) !== next) void retire(next);
+        else if (old !== undefined) void retire(old);
       }
     },
     async unload(id) {

@@ -6,6 +6,7 @@ import type { Load } from "../../proto/metadata.ts";
 import type { RunOptions } from "../scheduler/scheduler.ts";
 import { type CallSignal, createCallSignal } from "./call-signal.ts";
 import { checkRequest, finishParts } from "./check-request.ts";
+import { assertResources } from "./check-resources.ts";
 import { createIdleWatch } from "./idle-watch.ts";
 import type { Catalog, Served } from "./served.ts";
 import type { SessionInputs } from "./session-input.ts";
@@ -63,6 +64,7 @@ export function createInference(options: InferenceOptions): Inference {
         service = served.definition.id;
         const { engine, scheduler } = served;
         const checked = checkRequest(served.definition, request, newSid);
+        assertResources(service, engine.resources, request.resourceIds);
         using call = createCallSignal(bounds.signal, timeoutOf(served, bounds), service, now);
         const result = await scheduler.run(() => engine.infer(checked, call.signal), waitingOf(checked, call));
         return responseFrom(served, checked, finishParts(checked, result.parts, 0, 3), Status.ONCE);
@@ -85,6 +87,7 @@ export function createInference(options: InferenceOptions): Inference {
         service = served.definition.id;
         // A session's first message may carry no data yet: what is required is up to its engine.
         const checked = checkRequest(withoutRequired(served), { ...request, parts: [] }, newSid);
+        assertResources(service, served.engine.resources, request.resourceIds);
         const { idleTimeoutMs, totalTimeoutMs, holeTimeoutMs, maxWaitingChunks: maxWaiting } = served.session;
         const timeoutMs = Math.min(totalTimeoutMs, bounds.timeoutMs ?? totalTimeoutMs);
         using call = createCallSignal(bounds.signal, timeoutMs, service, now);

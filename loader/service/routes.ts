@@ -21,6 +21,8 @@ import { formatLoad, loadHeader } from "../../proto/metadata.ts";
 import type { EngineInput } from "../engine/engine.ts";
 import { connectErrorFrom } from "./connect-error.ts";
 import type { CallBounds, Inference } from "./inference.ts";
+import { addResources } from "./resource-routes.ts";
+import type { Resources } from "./resources.ts";
 import type { Catalog, Served } from "./served.ts";
 import { openSession } from "./session-input.ts";
 
@@ -28,6 +30,7 @@ import { openSession } from "./session-input.ts";
 export interface RoutesOptions {
   readonly catalog: Catalog;
   readonly inference: Inference;
+  readonly resources: Resources;
   readonly isDraining: () => boolean;
   readonly maxBodyBytes: number;
 }
@@ -43,6 +46,7 @@ export function createRoutes(options: RoutesOptions): ReadonlyMap<string, RouteH
   const router = createConnectRouter({ grpc: false, readMaxBytes: options.maxBodyBytes });
   addInference(router, options.inference);
   addCatalog(router, options.catalog);
+  addResources(router, options.resources);
   addHealth(router, options);
   // Bun does not tell a request's version. Sessions need HTTP/2, and over HTTP/1.1 the stock handler would refuse them
   // itself; here they work for a client that sends all of its chunks before it reads.

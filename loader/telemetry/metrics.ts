@@ -14,8 +14,16 @@ export interface LoaderMetrics {
   readonly contentType: string;
 }
 
+/** What is told of one service at the moment of a scrape. */
+export interface ServiceFigures {
+  readonly service: string;
+  readonly load: Load;
+  /** Undefined for a service that takes no personal resources. */
+  readonly resources: readonly { readonly bytes: number }[] | undefined;
+}
+
 /** Tells how busy each service is at the moment of a scrape. */
-export type LoadSource = () => Iterable<{ readonly service: string; readonly load: Load }>;
+export type LoadSource = () => Iterable<ServiceFigures>;
 
 const durationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
@@ -60,7 +68,7 @@ function histogram(registry: Registry, name: string, help: string): Histogram<"s
 }
 
 function addLoadGauges(registry: Registry, source: LoadSource): void {
-  const add = (name: string, help: string, value: (load: Load) => number): void => {
+  const add = (name: string, help: string, value: (figures: ServiceFigures) => number | undefined): void => {
     new Gauge({
       name,
       help,
@@ -69,12 +77,19 @@ function addLoadGauges(registry: Registry, source: LoadSource): void {
       collect() {
         // A service that was unloaded is not told about any more.
         this.reset();
-        for (const { service, load } of source()) this.set({ service }, value(load));
+        for (const figures of source()) {
+          const figure = value(figures);
+          if (figure !== undefined) this.set({ service: figures.service }, figure);
+        }
       },
     });
   };
-  add("athena_loader_slots_total", "Calls that a service computes at once.", (load) => load.total);
-  add("athena_loader_slots_idle", "Slots that are free.", (load) => load.idle);
-  add("athena_loader_queue_length", "Calls that wait for a slot.", (load) => load.queued);
-  add("athena_loader_queue_wait_estimate_seconds", "How long a new call would wait.", (load) => load.waitMs / 1000);
+  add("athena_loader_slots_total", "Calls that a service computes at once.", ({ load }) => load.total);
+  add("athena_loader_slots_idle", "Slots that are free.", ({ load }) => load.idle);
+  add("athena_loader_queue_length", "Calls that wait for a slot.", ({ load }) => load.queued);
+  add("athena_loader_queue_wait_estimate_seconds", "How long a new call would wait.", ({ load }) => load.waitMs / 1000);
+  add("athena_loader_resources", "Personal resources that are loaded.", ({ resources }) => resources?.length);
+  add("athena_loader_resource_bytes", "Bytes of the personal resources that are loaded.", ({ resources }) =>
+    resources?.reduce((sum, { bytes }) => sum + bytes, 0),
+  );
 }

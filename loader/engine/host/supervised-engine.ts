@@ -63,7 +63,7 @@ export function createSupervisedEngine(
     infer: async (request, signal) => running().infer(request, signal),
     inferBatch: async (batch) => running().inferBatch(batch),
     stream: (request, inputs, signal) => running().stream(request, inputs, signal),
-    resources: options.resources === undefined ? undefined : resourcesOf(running),
+    resources: options.resources === undefined ? undefined : resourcesOf(running, () => supervisor),
     async stop() {
       isStopped = true;
       await supervisor?.stop();
@@ -72,11 +72,11 @@ export function createSupervisedEngine(
 }
 
 /** The resources of a supervisor that comes later. */
-function resourcesOf(running: () => Supervisor): EngineResources {
+function resourcesOf(running: () => Supervisor, supervisor: () => Supervisor | undefined): EngineResources {
   return {
     load: async (id, parts, signal) => running().resources.load(id, parts, signal),
     unload: async (id, signal) => running().resources.unload(id, signal),
-    find: (id) => running().resources.find(id),
-    list: () => running().resources.list(),
+    find: (id) => supervisor()?.resources.find(id),
+    list: () => supervisor()?.resources.list() ?? [],
   };
 }

@@ -45,7 +45,7 @@ const cancelGraceMs = 10_000;
 /** Builds an engine whose models run in processes of their own (docs/decisions/0003-engines-in-child-processes.md). */
 export function createOnnxEngine(options: OnnxEngineOptions): Engine {
   const { folder, model, processor = "tensor", maxBatchRows, threads, provider, deviceId = 0 } = options;
-  const engine = createSupervisedEngine(options, () => {
+  const engine = createSupervisedEngine({ ...options, resources: undefined }, () => {
     // What is wrong in the definition is told before a process is started for it.
     assertProcessor(processor, folder);
     sessionOptionsFrom({ name: provider, deviceId }, threads);
