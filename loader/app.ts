@@ -44,13 +44,19 @@ export function startLoader(config: LoaderConfig, folder: string, logger: Logger
       resources: engine.resources?.list(),
     })),
   );
+  const environment = {
+    logger,
+    now,
+    onWait: metrics.observeWait,
+    onBatch: metrics.observeBatch,
+    onMeter: metrics.countMeter,
+  };
   const sourceOf = new Map(manifests.map((located) => [located.manifest.id, located.source]));
   const services = createServiceSet(manifests, {
     read: (id) =>
       readService(id, sourceOf, config.repository === undefined ? undefined : resolve(folder, config.repository)),
     known: () => [...sourceOf.keys()],
-    serve: (manifest, inherited) =>
-      serve(manifest, { logger, now, onWait: metrics.observeWait, onBatch: metrics.observeBatch }, inherited),
+    serve: (manifest, inherited) => serve(manifest, environment, inherited),
     drainTimeoutMs: config.drainTimeoutMs,
     logger,
   });

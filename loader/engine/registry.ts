@@ -23,6 +23,8 @@ export interface EngineContext {
   readonly onHealth: (health: EngineHealth) => void;
   /** Told in a few words how far loading is. */
   readonly onProgress: (progress: string) => void;
+  /** Told what the user's code counts. */
+  readonly onMeter: (key: string, count: number) => void;
 }
 
 /** An engine, and how much it computes at once. */

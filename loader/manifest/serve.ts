@@ -30,6 +30,8 @@ export interface ServingEnvironment {
   readonly onWait: (service: string, waitMs: number) => void;
   /** Told of each group of calls that was computed together. */
   readonly onBatch: (service: string, rows: number) => void;
+  /** Told what a service's own code counts. */
+  readonly onMeter: (service: string, key: string, count: number) => void;
 }
 
 /**
@@ -54,6 +56,7 @@ export function serve(
     logger,
     onProgress: (progress) => logger.info({ progress }, "progress"),
     onHealth: state.onHealth,
+    onMeter: (key, count) => environment.onMeter(manifest.id, key, count),
   });
   const engine = createBatchedEngine(created.engine, {
     lanes: created.lanes,

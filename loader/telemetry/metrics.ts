@@ -9,6 +9,8 @@ export interface LoaderMetrics {
   observeWait(service: string, waitMs: number): void;
   /** Counts one group of calls that was computed together. */
   observeBatch(service: string, rows: number): void;
+  /** Adds to what a service's own code counts; what is not above 0 is not added. */
+  countMeter(service: string, key: string, count: number): void;
   /** The Prometheus text of everything. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -51,6 +53,7 @@ export function createMetrics(loadSource: LoadSource): LoaderMetrics {
     registers: [registry],
   });
   addLoadGauges(registry, loadSource);
+  const meters = createMeters(registry);
   return {
     observe(service, outcome, durationMs) {
       requests.inc({ service, outcome });
@@ -58,8 +61,31 @@ export function createMetrics(loadSource: LoadSource): LoaderMetrics {
     },
     observeWait: (service, waitMs) => waits.observe({ service }, waitMs / 1000),
     observeBatch: (service, rows) => batches.observe({ service }, rows),
+    countMeter: meters,
     render: () => registry.metrics(),
     contentType: registry.contentType,
+  };
+}
+
+/** Keys of one service that are told apart; user code chooses them, and each is a time series for ever. */
+const maxMeterKeys = 100;
+const maxMeterKeyLength = 64;
+
+function createMeters(registry: Registry): LoaderMetrics["countMeter"] {
+  const meters = new Counter({
+    name: "athena_loader_wrapper_meter_total",
+    help: "What a service's own code counts, by its keys; those beyond the first 100 are 'other'.",
+    labelNames: ["service", "key"],
+    registers: [registry],
+  });
+  const known = new Map<string, Set<string>>();
+  return (service, key, count) => {
+    if (count <= 0) return;
+    const keys = known.getOrInsertComputed(service, () => new Set());
+    const shown = key.slice(0, maxMeterKeyLength);
+    const isKnown = keys.has(shown) || keys.size < maxMeterKeys;
+    if (isKnown) keys.add(shown);
+    meters.inc({ service, key: isKnown ? shown : "other" }, count);
   };
 }
 

@@ -21,6 +21,8 @@ export const frameKind = {
   failed: 69,
   pong: 70,
   ack: 71,
+  meter: 72,
+  trace: 73,
 } as const;
 
 /** One frame as it came. The body is a view that stays valid. */

@@ -39,7 +39,8 @@ export async function logOutput(
   budget.report();
 }
 
-function createLineBudget(logger: Logger, now: () => number) {
+/** Lets so many lines a second through, and logs how many it did not. */
+export function createLineBudget(logger: Logger, now: () => number) {
   let windowStart = now();
   let left = maxLinesPerSecond;
   let dropped = 0;

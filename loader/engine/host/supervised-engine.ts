@@ -13,6 +13,8 @@ export interface SupervisedEngineOptions {
   readonly resources?: ResourceLimits | undefined;
   readonly onHealth: (health: EngineHealth) => void;
   readonly onProgress: (progress: string) => void;
+  /** Told what the user's code counts. */
+  readonly onMeter?: ((key: string, count: number) => void) | undefined;
 }
 
 /** How an engine's workers are started. */
@@ -51,6 +53,7 @@ export function createSupervisedEngine(
         resources: options.resources,
         onHealth: options.onHealth,
         onProgress: options.onProgress,
+        onMeter: options.onMeter,
         cancelGraceMs: defaultCancelGraceMs,
         ...worker,
         stopGraceMs: 5000,

@@ -12,6 +12,7 @@ import { signalGroup } from "./process-group.ts";
 import { callResource } from "./resource-call.ts";
 import { runSession } from "./session.ts";
 import { listenForWorker, type WorkerChannel } from "./worker-channel.ts";
+import { createNotes } from "./worker-notes.ts";
 import {
   createSocketFolder,
   createToken,
@@ -41,6 +42,8 @@ export interface WorkerOptions {
   readonly logger: Logger;
   readonly now: () => number;
   readonly onProgress: (progress: string) => void;
+  /** Told what the user's code counts. */
+  readonly onMeter?: ((key: string, count: number) => void) | undefined;
 }
 
 /** One worker process that is ready for calls. */
@@ -100,11 +103,12 @@ export async function startWorkerProcess(
   // A rejection that comes while nobody waits yet is not lost: it is awaited below.
   ready.promise.catch(() => {});
   const calls = createCallTable(options, onCallEnded);
+  const note = createNotes(options);
   let unansweredPings = 0;
   const onFrame = (frame: Frame): void => {
     unansweredPings = 0;
     if (frame.callId !== 0) calls.onFrame(frame);
-    else onOwnFrame(frame, options, ready);
+    else if (!note(frame)) onOwnFrame(frame, options, ready);
   };
   const { child, channel } = await launch(options, folder, onFrame);
   const ended = Promise.withResolvers<void>();

@@ -169,7 +169,7 @@ describe("a wrapper library of the predecessor", () => {
     const engine = await started({ config: { greeting: "", log_file: log } });
     await Promise.all(Array.from({ length: 50 }, (_, i) => ask(engine, requestOf(`${i}`, "", `s${i}`))));
     await engine.stop();
-    expect(await Bun.file(log).text()).toBe("fini, live lists: 0\n");
+    expect(await Bun.file(log).text()).toBe("fini, live lists: 0, sessions: 0\n");
   });
 });
 

@@ -45,7 +45,11 @@ function requestOf(text: string, mode: string, sid: string): InferRequest {
 }
 
 /** Runs some work on an engine, stops it, and gives what its process printed. */
-async function printedDuring(isAsync: boolean, work: (engine: Engine) => Promise<void>): Promise<string> {
+async function printedDuring(
+  isAsync: boolean,
+  work: (engine: Engine) => Promise<void>,
+  config: Record<string, string> = {},
+): Promise<string> {
   let printed = "";
   const engine = createNativeEngine({
     service: "test",
@@ -53,11 +57,12 @@ async function printedDuring(isAsync: boolean, work: (engine: Engine) => Promise
     async: isAsync,
     workers: 1,
     threads: 4,
-    config: { greeting: "hi " },
+    config: { greeting: "hi ", ...config },
     startTimeoutMs: 30_000,
     logger: createLogger("test", { write: (line: string) => (printed += line) }),
     onHealth: () => {},
     onProgress: () => {},
+    resources: { maxCount: 10, maxBytes: 10_000_000, timeoutMs: 10_000 },
     buildHost,
   });
   await engine.start(never);
@@ -69,7 +74,14 @@ async function printedDuring(isAsync: boolean, work: (engine: Engine) => Promise
   return printed;
 }
 
+/** A file's text; nothing while it is not there. */
+const textOf = (path: string): Promise<string> =>
+  Bun.file(path)
+    .text()
+    .catch(() => "");
+
 async function useEverything(engine: Engine): Promise<void> {
+  const resourcesInUse = useResources(engine);
   const once = ["a", "", "twice", "x".repeat(200_000)].flatMap((text, row) =>
     Array.from({ length: 10 }, (_, column) => requestOf(text, "", `once-${row}-${column}`)),
   );
@@ -83,13 +95,37 @@ async function useEverything(engine: Engine): Promise<void> {
     await expect(session).rejects.toThrow();
   });
   await Promise.all(hangUps);
+  for (const text of ["late", "broken"]) await runSession(engine, text, 1, never, () => {}, text).catch(() => {});
+  await resourcesInUse;
 }
 
-async function runSession(engine: Engine, sid: string, chunks: number, signal: AbortSignal, onResult = () => {}) {
+/** Loads, names, replaces, refuses and unloads resources, small and large, from several sides at once. */
+async function useResources({ resources, infer }: Engine): Promise<void> {
+  const users = Array.from({ length: 5 }, async (_, user) => {
+    for (const text of ["small", "x".repeat(200_000), "broken", "small"]) {
+      const { parts } = requestOf(text, "", "");
+      await resources?.load(user + 1, parts, never).catch(() => {});
+      await infer({ ...requestOf("x", "", `named-${user}-${text.length}`), resourceIds: [user + 1] }, never).catch(
+        () => {},
+      );
+    }
+    await resources?.unload(user + 1, never);
+  });
+  await Promise.all(users);
+}
+
+async function runSession(
+  engine: Engine,
+  sid: string,
+  chunks: number,
+  signal: AbortSignal,
+  onResult = () => {},
+  text = "chunk",
+) {
   async function* inputs(): AsyncGenerator<EngineInput> {
     for (let left = chunks; left > 0; left -= 1) {
       const status = left === 1 ? "2" : "1";
-      const parts = requestOf("chunk", "", sid).parts.map((part) => ({ ...part, attributes: { status } }));
+      const parts = requestOf(text, "", sid).parts.map((part) => ({ ...part, attributes: { status } }));
       yield { parts, last: left === 1 };
     }
   }
@@ -109,6 +145,26 @@ describe("under AddressSanitizer", () => {
       expect(printed).not.toContain("runtime error");
     });
   }
+
+  test("nor do tags that a library keeps, and meters and traces", async () => {
+    const log = join(folder, "late");
+    const use = async (engine: Engine): Promise<void> => {
+      for (let i = 0; i < 20; i += 1) {
+        await runSession(engine, `kept-${i}`, 1, never, () => {}, "late");
+        await engine.infer(requestOf("twice", "", `twice-${i}`), never);
+      }
+      // The library calls back when its sessions are long over, and notes it.
+      const deadline = performance.now() + 10_000;
+      while ((await textOf(log)).split("\n").length < 21 && performance.now() < deadline) await Bun.sleep(10);
+    };
+    const printed = await printedDuring(true, use, { log_file: log });
+    expect(printed).not.toContain("Sanitizer");
+    const told = await printedDuring(false, async (engine) => {
+      await engine.infer(requestOf("x", "meter", "s"), never);
+    });
+    expect(told).not.toContain("Sanitizer");
+    expect(told).toContain('"key":"words","count":3');
+  });
 
   test("a wrapper that reads past its input is told of, which shows that the check works", async () => {
     const printed = await printedDuring(false, async (engine) => {

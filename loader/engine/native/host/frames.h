@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <map>
@@ -19,6 +20,8 @@ enum Kind : uint8_t {
   kCreate = 3,
   kWrite = 4,
   kCancel = 5,
+  kLoadResource = 6,
+  kUnloadResource = 7,
   kStop = 8,
   kPing = 9,
   kHello = 64,
@@ -29,6 +32,8 @@ enum Kind : uint8_t {
   kFailed = 69,
   kPong = 70,
   kAck = 71,
+  kMeter = 72,
+  kTrace = 73,
 };
 
 using Map = std::map<std::string, std::string>;
@@ -46,6 +51,10 @@ struct Request {
   std::map<std::string, uint8_t> expects;
   std::vector<Part> parts;
   std::vector<uint32_t> resourceIds;
+
+  // As libraries take them: no array where there are none.
+  uint32_t *ids() { return resourceIds.empty() ? nullptr : resourceIds.data(); }
+  int idCount() const { return static_cast<int>(resourceIds.size()); }
 };
 
 struct Frame {
@@ -166,6 +175,7 @@ class Channel {
     std::lock_guard<std::mutex> lock(mutex_);
     for (size_t sent = 0; sent < bytes.size();) {
       const ssize_t written = ::write(socket_, bytes.data() + sent, bytes.size() - sent);
+      if (written < 0 && errno == EINTR) continue;
       // Without its loader the process is of no use.
       if (written <= 0) _exit(1);
       sent += static_cast<size_t>(written);
@@ -188,6 +198,8 @@ class Channel {
   bool readAll(char *into, size_t size) {
     for (size_t done = 0; done < size;) {
       const ssize_t got = ::read(socket_, into + done, size - done);
+      // A library may have handlers of signals.
+      if (got < 0 && errno == EINTR) continue;
       if (got <= 0) return false;
       done += static_cast<size_t>(got);
     }

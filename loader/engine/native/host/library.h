@@ -3,7 +3,9 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <deque>
+#include <iostream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -16,6 +18,19 @@ struct WrapperFailed : std::runtime_error {
   WrapperFailed(int code, const std::string &message) : std::runtime_error(message), code(code) {}
   int code;
 };
+
+// The body of a FAILED frame for the exception that is being handled.
+inline std::string failureOfException() {
+  try {
+    throw;
+  } catch (const WrapperFailed &error) {
+    return frames::failure(error.code, error.what());
+  } catch (const std::exception &error) {
+    return frames::failure(0, error.what());
+  } catch (...) {
+    return frames::failure(0, "the wrapper threw what is no std::exception");
+  }
+}
 
 struct Library {
   WrapperSetCtrl setCtrl;
@@ -63,6 +78,11 @@ struct Library {
     if (code != 0) throw failed(what, code);
   }
 
+  // For what no caller waits for.
+  void warn(const char *what, int code) const {
+    if (code != 0) std::cerr << what << " returned " << code << ": " << failed(what, code).what() << std::endl;
+  }
+
  private:
   template <typename Function>
   static void load(void *handle, const char *name, Function &into) {
@@ -89,12 +109,24 @@ class Lists {
   }
 
   DataList *data(const std::vector<frames::Part> &parts) {
+    return nodes(parts, [](const frames::Part &part) { return std::pair(typeOf(part), statusOf(part)); });
+  }
+
+  // The data of a personal resource.
+  DataList *resource(const std::vector<frames::Part> &parts) {
+    return nodes(parts, [](const frames::Part &) { return std::pair(DataPer, DataEnd); });
+  }
+
+ private:
+  template <typename Kind>
+  DataList *nodes(const std::vector<frames::Part> &parts, Kind kindOf) {
     DataList *first = nullptr;
     DataList **end = &first;
     for (const frames::Part &part : parts) {
+      const auto [type, status] = kindOf(part);
       dataNodes_.push_back({const_cast<char *>(part.name.c_str()), const_cast<char *>(part.data.data()),
-                            static_cast<unsigned int>(part.data.size()), typeOf(part), statusOf(part),
-                            params(part.attributes), nullptr});
+                            static_cast<unsigned int>(part.data.size()), type, status, params(part.attributes),
+                            nullptr});
       *end = &dataNodes_.back();
       end = &dataNodes_.back().next;
     }
@@ -102,7 +134,6 @@ class Lists {
     return first;
   }
 
- private:
   // The protocol counts types from 1; its fifth, other, has no number of its own here.
   static DataType typeOf(const frames::Part &part) {
     return static_cast<DataType>(part.type >= 1 && part.type <= 4 ? part.type - 1 : DataText);
@@ -123,12 +154,16 @@ class Lists {
 struct Result {
   uint8_t status = 0;
   std::vector<frames::Part> parts;
+
+  // Neither data nor an end.
+  bool isEmpty() const { return parts.empty() && status < DataEnd; }
 };
 
 // Copies a library's list: it belongs to the library and may be gone after the call.
 inline Result resultFrom(const DataList *list, const std::map<std::string, uint8_t> &expects) {
   Result result;
   for (; list != nullptr; list = list->next) {
+    result.status = std::max(result.status, static_cast<uint8_t>(list->status));
     if (list->key == nullptr) continue;
     frames::Part part;
     part.name = list->key;
@@ -138,7 +173,6 @@ inline Result resultFrom(const DataList *list, const std::map<std::string, uint8
       if (desc->key != nullptr && desc->value != nullptr) part.attributes[desc->key] = desc->value;
     }
     if (list->data != nullptr) part.data.assign(static_cast<const char *>(list->data), list->len);
-    result.status = std::max(result.status, static_cast<uint8_t>(list->status));
     result.parts.push_back(std::move(part));
   }
   return result;
