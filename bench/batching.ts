@@ -29,6 +29,7 @@ async function start(rows: number): Promise<ServingService> {
       now: () => performance.now(),
       onWait: () => {},
       onBatch: () => {},
+      onMeter: () => {},
     },
   );
   await service.started;

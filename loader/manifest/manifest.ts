@@ -79,6 +79,8 @@ export const manifestSchema = z
     parameters: schemasByName.optional(),
     requiredParameters: z.array(z.string()).default([]),
     header: jsonSchema.optional(),
+    /** Members of the header that the engine gets among the parameters. */
+    passHeaders: z.array(z.string().min(1).max(64)).max(64).default([]),
     sidPrefix: z
       .string()
       .regex(/^[a-z0-9]{3}$/, "expected three letters or digits")

@@ -9,6 +9,7 @@ import type { Served } from "../service/served.ts";
 import { carryResources } from "./carry-resources.ts";
 import { assertDescribed, definitionFrom } from "./definition.ts";
 import type { LocatedManifest } from "./manifest.ts";
+import { passHeaders } from "./pass-headers.ts";
 import { createStateHolder } from "./service-state.ts";
 import { slotsOf } from "./slots.ts";
 
@@ -58,7 +59,7 @@ export function serve(
     onHealth: state.onHealth,
     onMeter: (key, count) => environment.onMeter(manifest.id, key, count),
   });
-  const engine = createBatchedEngine(created.engine, {
+  const engine = createBatchedEngine(passHeaders(created.engine, manifest.passHeaders), {
     lanes: created.lanes,
     maxDelayMs: manifest.batching.maxDelayMs,
     now,

@@ -3,8 +3,8 @@ import { mkdtemp, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ServingError } from "../../../proto/errors.ts";
-import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
-import type { Engine } from "../engine.ts";
+import { type InferRequest, Status } from "../../../proto/gen/athena/v1/inference_pb.ts";
+import type { Engine, EngineInput } from "../engine.ts";
 import type { NativeEngineOptions } from "./engine.ts";
 import {
   ask,
@@ -15,6 +15,7 @@ import {
   removeFolder,
   requestOf,
   startLibrary,
+  textPart,
 } from "./test-library.ts";
 
 const running: Engine[] = [];
@@ -93,6 +94,28 @@ describe("a wrapper library", () => {
   test("gets data by its length, whatever bytes it has", async () => {
     const { engine } = await start();
     expect(await ask(engine, requestOf("a\0b\0"))).toBe("a\0b\0|s|");
+  });
+
+  test("is told the place of each chunk in its session, by who sent it or else by the order", async () => {
+    const { engine } = await start();
+    const places = async (statuses: readonly (string | undefined)[]) => {
+      async function* inputs(): AsyncGenerator<EngineInput> {
+        for (const [index, status] of statuses.entries()) {
+          const parts = [textPart("x", status === undefined ? {} : { status })];
+          yield { parts, last: index === statuses.length - 1 };
+        }
+      }
+      const results: Status[] = [];
+      const request: InferRequest = { ...requestOf(""), parts: [] };
+      for await (const { status } of engine.stream(request, inputs(), new AbortController().signal)) {
+        results.push(status);
+      }
+      return results;
+    };
+    const inOrder = [Status.BEGIN, Status.CONTINUE, Status.CONTINUE, Status.END];
+    expect(await places([undefined, undefined, undefined, undefined])).toEqual(inOrder);
+    expect(await places(["0", "1", "1", "2"])).toEqual(inOrder);
+    expect(await places(["0", "2"])).toEqual([Status.BEGIN, Status.END]);
   });
 
   for (const isAsync of [false, true]) {

@@ -108,8 +108,9 @@ class Lists {
     return first;
   }
 
-  DataList *data(const std::vector<frames::Part> &parts) {
-    return nodes(parts, [](const frames::Part &part) { return std::pair(typeOf(part), statusOf(part)); });
+  // `place` is the status of what does not say its own.
+  DataList *data(const std::vector<frames::Part> &parts, DataStatus place) {
+    return nodes(parts, [place](const frames::Part &part) { return std::pair(typeOf(part), statusOf(part, place)); });
   }
 
   // The data of a personal resource.
@@ -139,11 +140,11 @@ class Lists {
     return static_cast<DataType>(part.type >= 1 && part.type <= 4 ? part.type - 1 : DataText);
   }
 
-  static DataStatus statusOf(const frames::Part &part) {
+  static DataStatus statusOf(const frames::Part &part, DataStatus place) {
     const auto found = part.attributes.find("status");
-    if (found == part.attributes.end() || found->second.size() != 1) return DataOnce;
+    if (found == part.attributes.end() || found->second.size() != 1) return place;
     const int value = found->second[0] - '0';
-    return value >= 0 && value <= 3 ? static_cast<DataStatus>(value) : DataOnce;
+    return value >= 0 && value <= 3 ? static_cast<DataStatus>(value) : place;
   }
 
   // Deques: nodes keep their addresses while more are added.

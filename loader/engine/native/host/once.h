@@ -53,7 +53,7 @@ class OnceCalls {
     const Tag tag(request.sid);
     Lists lists;
     ParamList *params = lists.params(request.parameters);
-    DataList *data = lists.data(request.parts);
+    DataList *data = lists.data(request.parts, DataOnce);
     const Result result =
         host_.isAsync ? called(request, tag, params, data) : computed(request, tag, params, data);
     if (result.parts.empty()) throw WrapperFailed(0, "the wrapper returned no data");

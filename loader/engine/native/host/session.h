@@ -95,14 +95,15 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void takeInput() {
-    for (;;) {
+    for (DataStatus place = DataBegin;; place = DataContinue) {
       const std::optional<std::string> body = input_.take();
       if (!body.has_value() || isCancelled_) return;
       frames::Reader reader(*body);
       const bool isLast = reader.u8() == 1;
       const std::vector<frames::Part> parts = reader.parts();
       Lists lists;
-      host_.library.check("wrapperWrite", host_.library.write(handle_, lists.data(parts)));
+      DataList *data = lists.data(parts, isLast ? DataEnd : place);
+      host_.library.check("wrapperWrite", host_.library.write(handle_, data));
       host_.channel.send(frames::kAck, callId_);
       if (!host_.isAsync) read(isLast);
     }
