@@ -3,7 +3,7 @@
 import struct
 
 INIT, EXEC, CREATE, WRITE, CANCEL, LOAD_RESOURCE, UNLOAD_RESOURCE, STOP, PING, GROUP = range(1, 11)
-HELLO, PROGRESS, READY, RESULT, DONE, FAILED, PONG, ACK = range(64, 72)
+HELLO, PROGRESS, READY, RESULT, DONE, FAILED, PONG, ACK, METER, TRACE = range(64, 74)
 
 BEGIN, CONTINUE, END, ONCE = range(4)
 TEXT, AUDIO, IMAGE, VIDEO, OTHER = range(1, 6)
@@ -82,6 +82,10 @@ def text(value):
     return _U32.pack(len(data)) + data
 
 
+def i32(value):
+    return _I32.pack(max(-(2**31), min(2**31 - 1, value)))
+
+
 def text_map(value):
     pieces = [_U32.pack(len(value))]
     for key, item in value.items():
@@ -101,4 +105,4 @@ def result(status, parts):
 
 def failure(reason, code, message):
     """The body of FAILED."""
-    return [text(reason), _I32.pack(max(-(2**31), min(2**31 - 1, code))), text(message)]
+    return [text(reason), i32(code), text(message)]

@@ -12,6 +12,8 @@ import athena_call
 import athena_channel
 import athena_frames as frames
 import athena_load
+import athena_notes
+import athena_resources
 import athena_threads
 
 _PR_SET_PDEATHSIG = 1  # from Linux's sys/prctl.h
@@ -21,7 +23,7 @@ def main():
     _end_with_parent()
     stream = socket.socket(socket.AF_UNIX)
     stream.connect(os.environ.pop("ATHENA_ENGINE_SOCKET"))
-    channel = athena_channel.Channel(stream)
+    channel = athena_notes.channel = athena_channel.Channel(stream)
     channel.send(frames.HELLO, 0, [frames.text(os.environ.pop("ATHENA_ENGINE_TOKEN"))])
     frame = channel.receive()
     if frame is None or frame[0] != frames.INIT:
@@ -72,6 +74,7 @@ class Worker:
         self._runner = runner
         self._threads = threads
         self._calls = athena_call.Calls(channel, cancel_grace_s)
+        self._resources = athena_resources.Resources(channel, runner)
         # The calls of a group that have come, and how many are still to come.
         self._group = []
         self._left_of_group = 0
@@ -98,9 +101,10 @@ class Worker:
                 stream.session.put(fields.u8() == 1, fields.list(fields.part))
         elif kind == frames.CANCEL:
             self._calls.cancel(call_id)
+        elif kind in (frames.LOAD_RESOURCE, frames.UNLOAD_RESOURCE):
+            self._resources.take(kind, call_id, fields)
         elif kind == frames.PING:
             channel.send(frames.PONG, call_id)
-
 
     def _execute(self, call):
         if self._left_of_group == 0:

@@ -3,6 +3,7 @@
 import inspect
 import queue
 
+from aiges.core.types import DataEnd, DataPer
 from aiges.definition import definition_of, implements
 from aiges.dto import DataListCls, DataListNode
 from aiges.results import results
@@ -31,6 +32,22 @@ class Runner:
     def close(self):
         self._wrapper.wrapperFini()
 
+    @property
+    def takes_resources(self):
+        """Whether the wrapper has personal resources."""
+        return implements(self._wrapper, "wrapperLoadRes")
+
+    def load_resource(self, resource_id, parts):
+        """Loads a personal resource."""
+        nodes = [
+            DataListNode(key=name, data=data, type=DataPer, status=DataEnd, desc=desc) for name, _, desc, data in parts
+        ]
+        self._check(self._wrapper.wrapperLoadRes(DataListCls(nodes), resource_id))
+
+    def unload_resource(self, resource_id):
+        """Takes a personal resource out again."""
+        self._check(self._wrapper.wrapperUnloadRes(resource_id))
+
     def execute(self, call):
         """Answers one once-call."""
         if call.is_cancelled:
@@ -57,16 +74,14 @@ class Runner:
         data = DataListCls([_node(part) for part in request.parts])
         params = dict(request.parameters)
         params.setdefault("sid", request.sid)
-        arguments = (params, data, request.sid, 0)[: self._arguments]
+        arguments = (params, data, request.sid, _first(request.resource_ids))[: self._arguments]
         if not self._is_async:
             return self._wrapper.wrapperOnceExec(*arguments)
         answers = queue.SimpleQueue()
         results.register(request.sid, answers.put)
         try:
             on_cancel(lambda: answers.put(None))
-            code = self._wrapper.wrapperOnceExecAsync(*arguments)
-            if code:
-                raise WrapperFailed(self._words(code), _number(code))
+            self._check(self._wrapper.wrapperOnceExecAsync(*arguments))
             return answers.get()
         finally:
             results.forget(request.sid)
@@ -88,10 +103,8 @@ class Runner:
         if "userTag" in inspect.signature(method).parameters:
             created = method(params, sid=sid, userTag=sid)
         else:
-            created = method(*(params, sid, 0, sid)[: _positional(method)])
-        code = getattr(created, "error_code", 0)
-        if code:
-            raise WrapperFailed(self._words(code), _number(code))
+            created = method(*(params, sid, _first(request.resource_ids), sid)[: _positional(method)])
+        self._check(getattr(created, "error_code", 0))
         handle = getattr(created, "handle", created)
         if handle is None or handle == "":
             raise WrapperFailed("wrapperCreate returned no handle")
@@ -101,9 +114,7 @@ class Runner:
         """Hands one chunk to a session."""
         method = self._wrapper.wrapperWrite
         data = DataListCls([_node(part) for part in parts])
-        code = method(*(handle, data, sid)[: _positional(method)])
-        if code:
-            raise WrapperFailed(self._words(code), _number(code))
+        self._check(method(*(handle, data, sid)[: _positional(method)]))
 
     @property
     def is_read(self):
@@ -127,13 +138,15 @@ class Runner:
             raise WrapperFailed("the wrapper returned nothing")
         if isinstance(response, int):
             raise WrapperFailed(self._words(response), response)
-        code = getattr(response, "error_code", 0)
-        if code:
-            raise WrapperFailed(self._words(code), _number(code))
+        self._check(getattr(response, "error_code", 0))
         if not response.list:
             raise WrapperFailed("the wrapper returned a response without data")
         status = max(_number(item.status) for item in response.list)
         return min(max(status, 0), 3), [_part(item, expects) for item in response.list]
+
+    def _check(self, code):
+        if code:
+            raise WrapperFailed(self._words(code), _number(code))
 
     def _words(self, code):
         try:
@@ -171,6 +184,11 @@ def _part(item, expects):
         data = data.encode("utf-8")
     desc = getattr(item, "desc", None)
     return item.key, kind, desc if isinstance(desc, dict) else {}, bytes(data or b"")
+
+
+def _first(resource_ids):
+    """The one resource that a wrapper's methods have a place for; 0 for none."""
+    return resource_ids[0] if resource_ids else 0
 
 
 def _number(value):

@@ -1,5 +1,7 @@
 """The callback under the name and with the arguments of the predecessor's RPC mode."""
 
+import athena_notes
+
 from aiges.dto import callback as _callback
 
 
@@ -9,15 +11,10 @@ def callback(response, handle=None, sid=None):
 
 
 def callback_metric(usr_tag, key, count):
-    """Counts for the operator: a log line with the count."""
-    return _note("metric", usr_tag, key, count)
+    """Counts for the operator: a log line, and a counter by its key."""
+    return athena_notes.meter(usr_tag, key, count)
 
 
 def callback_trace(usr_tag, key, value):
     """A note on a request's trace: a log line."""
-    return _note("trace", usr_tag, key, value)
-
-
-def _note(kind, usr_tag, key, value):
-    print("%s sid=%s %s=%s" % (kind, usr_tag, key, value), flush=True)
-    return 0
+    return athena_notes.trace(usr_tag, key, value)
