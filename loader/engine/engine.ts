@@ -39,8 +39,11 @@ export type EngineDescription = Pick<
 export interface Engine {
   /** Loads the model and warms it up; resolves, with what it tells about itself, when it can answer. Called once. */
   start(signal: AbortSignal): Promise<EngineDescription | undefined>;
-  /** Answers one request. `request.expects` is complete: the caller's wishes merged with the definition's outputs. */
-  infer(request: InferRequest, signal: AbortSignal): Promise<EngineResult>;
+  /**
+   * Answers one request. `request.expects` is complete: the caller's wishes merged with the definition's outputs. After
+   * `timeoutMs`, where it is told, the signal aborts by itself: for engines that pass the deadline on.
+   */
+  infer(request: InferRequest, signal: AbortSignal, timeoutMs?: number): Promise<EngineResult>;
   /**
    * Answers several requests that are computed together; only for an engine that told `maxBatchRows`. One outcome for
    * each, in their order: one that fails does not fail the others.
@@ -48,9 +51,14 @@ export interface Engine {
   inferBatch?(calls: readonly BatchCall[]): Promise<readonly PromiseSettledResult<EngineResult>[]>;
   /**
    * Runs a session. `request` opens it; its own parts are not in `inputs`. Results are pulled: an engine that is ahead
-   * of its reader waits, with a bounded buffer. Leaving the loop early ends the session.
+   * of its reader waits, with a bounded buffer. Leaving the loop early ends the session. `timeoutMs` as for infer.
    */
-  stream(request: InferRequest, inputs: AsyncIterable<EngineInput>, signal: AbortSignal): AsyncIterable<EngineResult>;
+  stream(
+    request: InferRequest,
+    inputs: AsyncIterable<EngineInput>,
+    signal: AbortSignal,
+    timeoutMs?: number,
+  ): AsyncIterable<EngineResult>;
   /** Personal resources; only for an engine that takes them. */
   readonly resources?: EngineResources | undefined;
   /** Ends everything that the engine started, calls in flight included. Never rejects; may be called at any time. */

@@ -1,11 +1,12 @@
 import { resolve } from "node:path";
 import type { Logger } from "../../config/logger.ts";
-import type { EngineManifest } from "../manifest/manifest.ts";
+import type { EngineManifest, ServiceManifest } from "../manifest/manifest.ts";
 import { createEchoEngine } from "./echo/engine.ts";
 import type { Engine, EngineHealth, ResourceLimits } from "./engine.ts";
 import { createNativeEngine, nativeSlots } from "./native/engine.ts";
 import { createOnnxEngine, onnxWorkers } from "./onnx/engine.ts";
 import { createPythonEngine, pythonSlots } from "./python/engine.ts";
+import { createRemoteEngine, remoteSlots } from "./remote/engine.ts";
 
 /** What every engine is created with. */
 export interface EngineContext {
@@ -13,6 +14,8 @@ export interface EngineContext {
   readonly service: string;
   /** The service's folder, absolute: where relative paths of its definition begin. */
   readonly folder: string;
+  /** What service.yaml says about the service's parts and parameters. */
+  readonly declared: Pick<ServiceManifest, "inputs" | "outputs" | "parameters">;
   readonly startTimeoutMs: number;
   /** The most rows that are computed together; 0: none; undefined: as the engine thinks best. */
   readonly maxBatchRows: number | undefined;
@@ -60,5 +63,7 @@ export function createEngine(manifest: EngineManifest, context: EngineContext): 
       const engine = createPythonEngine({ ...manifest, ...context, python, wrapper });
       return { engine, lanes: manifest.workers, slots: pythonSlots(manifest) };
     }
+    case "remote":
+      return { engine: createRemoteEngine({ ...manifest, ...context }), lanes: 1, slots: remoteSlots(manifest) };
   }
 }

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { loadConfig, parseConfig } from "../../config/load.ts";
+import { remoteEngineSchema } from "./remote-engine.ts";
 import { serviceFromFolder } from "./service-from-folder.ts";
 
 const partType = z.enum(["text", "audio", "image", "video", "other"]);
@@ -54,6 +55,7 @@ const engineSchema = z.discriminatedUnion("kind", [
     /** Handed to wrapperInit as texts. */
     config: z.record(z.string(), z.json()).default({}),
   }),
+  remoteEngineSchema,
 ]);
 
 /** The schema of service.yaml; docs/service-definition.md explains each key. */

@@ -51,6 +51,7 @@ export function serve(
   const created = createEngine(manifest.engine, {
     service: manifest.id,
     folder,
+    declared: manifest,
     startTimeoutMs: manifest.startTimeoutMs,
     maxBatchRows: manifest.batching.maxRows,
     resources: manifest.resources,

@@ -66,7 +66,8 @@ export function createInference(options: InferenceOptions): Inference {
         const checked = checkRequest(served.definition, request, newSid);
         assertResources(service, engine.resources, request.resourceIds);
         using call = createCallSignal(bounds.signal, timeoutOf(served, bounds), service, now);
-        const result = await scheduler.run(() => engine.infer(checked, call.signal), waitingOf(checked, call));
+        const infer = () => engine.infer(checked, call.signal, call.deadline - now());
+        const result = await scheduler.run(infer, waitingOf(checked, call));
         return responseFrom(served, checked, finishParts(checked, result.parts, 0, 3), Status.ONCE);
       } catch (thrown) {
         const error = ServingError.from(thrown);
@@ -96,7 +97,7 @@ export function createInference(options: InferenceOptions): Inference {
         using idle = createIdleWatch(call.signal, idleTimeoutMs, service);
         const chunks = idle.watch(inputs({ holeTimeoutMs, maxWaiting, maxWaitingBytes, now }));
         let seq = 0;
-        for await (const result of served.engine.stream(checked, chunks, idle.signal)) {
+        for await (const result of served.engine.stream(checked, chunks, idle.signal, call.deadline - now())) {
           idle.touch();
           seq += 1;
           const place = placeFromStatus[result.status === Status.UNSPECIFIED ? Status.CONTINUE : result.status];
