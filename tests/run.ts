@@ -29,7 +29,10 @@ async function preparePython(): Promise<void> {
   const python = Bun.which("python3");
   if (python === null) stopWith(needsVenv);
   run([python, "-m", "venv", "--clear", venv], needsVenv);
-  run([join(venv, "bin/pip"), "install", "--quiet", "-r", requirements], "the Python clients could not be installed");
+  run(
+    [join(venv, "bin/pip"), "install", "--quiet", "--no-compile", "-r", requirements],
+    "the Python clients could not be installed",
+  );
   await Bun.write(stamp, wanted);
 }
 
