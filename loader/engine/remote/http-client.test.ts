@@ -2,7 +2,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import type { ServingError } from "../../../proto/errors.ts";
 import { createHttpClient, type HttpRequest } from "./http-client.ts";
-import { httpAnswer, never, startWireServer, type WireRequest, type WireServer } from "./wire-server.ts";
+import { httpAnswer, never, startWireServer, type WireRequest, type WireServer } from "./test-server.ts";
 
 let server: WireServer | undefined;
 

@@ -5,7 +5,7 @@ import type { InferRequest } from "../../../../proto/gen/athena/v1/inference_pb.
 import { PartType } from "../../../../proto/gen/athena/v1/part_pb.ts";
 import type { EngineInput } from "../../engine.ts";
 import type { ParameterSchemas } from "../protocol.ts";
-import { httpAnswer, never, requestOf, shown, startWireServer, textOf, type WireServer } from "../wire-server.ts";
+import { httpAnswer, never, requestOf, shown, startWireServer, textOf, type WireServer } from "../test-server.ts";
 import { createOpenai, type OpenaiOptions } from "./chat.ts";
 
 let server: WireServer | undefined;
