@@ -32,9 +32,9 @@ export function createBatchedEngine(engine: Engine, options: BatchedEngineOption
       }
       return told;
     },
-    async infer(request, signal) {
+    async infer(request, signal, timeoutMs) {
       // What depends on one user's resources has nothing in common with other requests.
-      if (batching === undefined || request.resourceIds.length > 0) return engine.infer(request, signal);
+      if (batching === undefined || request.resourceIds.length > 0) return engine.infer(request, signal, timeoutMs);
       const { rows, key } = rowsFromRequest(request, batching.told);
       return batching.batcher.run({ call: { request, signal }, rows, key, signal });
     },
