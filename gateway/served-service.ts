@@ -97,5 +97,9 @@ function createProbe(config: ServiceConfig, environment: ServiceEnvironment) {
 }
 
 function fingerprint(definition: ServiceDefinition): string {
-  return JSON.stringify(definition, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
+  return JSON.stringify(definition, (_, value: unknown) => {
+    // An example may have a megabyte, and as JSON it would be an object with a member for each byte.
+    if (value instanceof Uint8Array) return Bun.hash(value).toString();
+    return typeof value === "bigint" ? String(value) : value;
+  });
 }

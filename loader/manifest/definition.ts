@@ -8,15 +8,20 @@ import {
 } from "../../proto/gen/athena/v1/service_pb.ts";
 import { partTypes } from "../../proto/part-type.ts";
 import type { Engine, EngineDescription } from "../engine/engine.ts";
-import type { ServiceManifest } from "./manifest.ts";
+import type { LocatedManifest, ServiceManifest } from "./manifest.ts";
 
 type Schemas = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+
+type Examples = LocatedManifest["examples"];
 
 /**
  * The definition that callers are told, from which they validate and document: what service.yaml says, and for the rest
  * what the engine told.
  */
-export function definitionFrom(manifest: ServiceManifest, told?: EngineDescription): ServiceDefinition {
+export function definitionFrom(
+  { manifest, examples }: Pick<LocatedManifest, "manifest" | "examples">,
+  told?: EngineDescription,
+): ServiceDefinition {
   const engine = create(ServiceDefinitionSchema, told);
   const kinds = engine.once || engine.stream ? engine : { once: true, stream: false };
   return create(ServiceDefinitionSchema, {
@@ -24,7 +29,7 @@ export function definitionFrom(manifest: ServiceManifest, told?: EngineDescripti
     id: manifest.id,
     version: manifest.version,
     description: manifest.description || engine.description,
-    inputs: manifest.inputs === undefined ? engine.inputs : inputsFrom(manifest.inputs),
+    inputs: manifest.inputs === undefined ? engine.inputs : inputsFrom(manifest.inputs, examples, engine),
     outputs: manifest.outputs === undefined ? engine.outputs : outputsFrom(manifest.outputs),
     parametersSchema: parametersFrom(manifest) ?? (engine.parametersSchema || objectSchema({})),
     headerSchema: manifest.header === undefined ? "" : JSON.stringify(manifest.header),
@@ -63,7 +68,7 @@ export function assertDescribed(
   }
 }
 
-function inputsFrom(inputs: NonNullable<ServiceManifest["inputs"]>) {
+function inputsFrom(inputs: NonNullable<ServiceManifest["inputs"]>, examples: Examples, told: EngineDescription) {
   return Object.entries(inputs).map(([name, input]) =>
     create(InputDefinitionSchema, {
       name,
@@ -71,6 +76,7 @@ function inputsFrom(inputs: NonNullable<ServiceManifest["inputs"]>) {
       required: input.required,
       maxBytes: BigInt(input.maxBytes),
       attributesSchema: input.attributes === undefined ? "" : objectSchema(input.attributes),
+      example: examples.get(name) ?? told.inputs.find((known) => known.name === name)?.example ?? new Uint8Array(0),
     }),
   );
 }

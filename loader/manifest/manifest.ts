@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { loadConfig, parseConfig } from "../../config/load.ts";
+import { exampleSchema, readExamples } from "./example.ts";
 import { remoteEngineSchema } from "./remote-engine.ts";
 import { serviceFromFolder } from "./service-from-folder.ts";
 
@@ -74,6 +75,7 @@ export const manifestSchema = z
           required: z.boolean().default(true),
           maxBytes: z.int().min(0).default(0),
           attributes: schemasByName.optional(),
+          example: exampleSchema.optional(),
         }),
       )
       .optional(),
@@ -152,6 +154,8 @@ export interface LocatedManifest {
   readonly folder: string;
   /** What {@link loadManifest} reads it from: the folder, or a single file; absolute. */
   readonly source: string;
+  /** The bytes of the inputs' examples, by the input's name. */
+  readonly examples: ReadonlyMap<string, Uint8Array>;
 }
 
 /** What a service.yaml says about its engine. */
@@ -173,7 +177,11 @@ export function loadManifest(path: string): LocatedManifest {
     : existsSync(file)
       ? undefined
       : serviceFromFolder(folder);
-  const manifest =
-    found === undefined ? loadConfig(file, manifestSchema) : parseConfig(JSON.stringify(found), manifestSchema, path);
-  return { manifest, folder, source };
+  const schema = manifestSchema.transform((manifest, context) => ({
+    manifest,
+    folder,
+    source,
+    examples: readExamples(manifest.inputs, folder, context),
+  }));
+  return found === undefined ? loadConfig(file, schema) : parseConfig(JSON.stringify(found), schema, path);
 }

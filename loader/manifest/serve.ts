@@ -40,14 +40,15 @@ export interface ServingEnvironment {
  * resources of the one in whose place it comes. Never throws: a service whose engine fails says so in its state.
  */
 export function serve(
-  { manifest, folder }: LocatedManifest,
+  located: LocatedManifest,
   environment: ServingEnvironment,
   inherited?: EngineResources,
 ): ServingService {
+  const { manifest, folder } = located;
   const { now, onWait } = environment;
   const logger = environment.logger.child({ service: manifest.id });
   const state = createStateHolder(logger);
-  let definition = definitionFrom(manifest);
+  let definition = definitionFrom(located);
   const created = createEngine(manifest.engine, {
     service: manifest.id,
     folder,
@@ -81,7 +82,7 @@ export function serve(
       const told = await engine.start(AbortSignal.timeout(manifest.startTimeoutMs));
       assertDescribed(manifest, told, engine);
       await inherit();
-      definition = definitionFrom(manifest, told);
+      definition = definitionFrom(located, told);
       const { total, best } = slotsOf(manifest, created, told);
       scheduler.resize(total, best);
       state.become(ServiceState.READY, "");
