@@ -27,6 +27,27 @@ export interface ServiceProcessOptions {
   readonly startTimeoutMs?: number;
   /** Told of each log line, listening or not. */
   readonly onLog?: (line: LogLine) => void;
+  /** Told of each line that is no log line, such as a runtime's own last words. */
+  readonly onText?: (text: string) => void;
+  /**
+   * Gives it a process group of its own, so that an interrupt typed at the terminal reaches the starter alone, which then
+   * stops it in order; on Linux it ends with the starter too. It shares the starter's group unless told.
+   */
+  readonly ownGroup?: boolean;
+  /** Stops the start, and the process with it. */
+  readonly signal?: AbortSignal;
+}
+
+/** A gateway or loader that did not come to listen. The message holds the end of its output. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+  /** What its log says about it, for a person; undefined when it says nothing. */
+  readonly reason: string | undefined;
+
+  constructor(message: string, reason: string | undefined, options?: ErrorOptions) {
+    super(message, options);
+    this.reason = reason;
+  }
 }
 
 const root = join(import.meta.dir, "..");
@@ -34,32 +55,15 @@ const root = join(import.meta.dir, "..");
 /**
  * Starts a gateway or loader and waits until it listens.
  *
- * @throws Error with the end of its output when it ends first or does not listen in time.
+ * @throws StartError when it ends first, does not listen in time, or is not wanted any more.
  */
 export async function startServiceProcess(options: ServiceProcessOptions): Promise<ServiceProcess> {
   const folder = await mkdtemp(join(tmpdir(), "athena-"));
   const configFile = join(folder, "config.yaml");
   await writeFile(configFile, options.config);
-  const child = Bun.spawn([process.execPath, join(root, options.main), "--config", configFile], {
-    stdout: "pipe",
-    stderr: "pipe",
-    stdin: "ignore",
-  });
+  const child = spawnMain(options, configFile);
   const exited = child.exited.finally(() => rm(folder, { recursive: true, force: true }));
-  const output: string[] = [];
-  const addresses = new Map<string, string>();
-  const listening = Promise.withResolvers<void>();
-  const onLine = (text: string): void => {
-    output.push(text);
-    if (output.length > 40) output.shift();
-    const line = logLineFromText(text);
-    if (line === undefined) return;
-    options.onLog?.(line);
-    if (line.msg !== "listening" || typeof line.url !== "string") return;
-    addresses.set(String(line.listener), line.url);
-    if (line.listener === "public") listening.resolve();
-  };
-  const drained = Promise.all([readLines(child.stdout, onLine), readLines(child.stderr, onLine)]);
+  const log = readLog(child, options);
   const stop = async (graceMs = 35_000): Promise<number> => {
     child.kill("SIGTERM");
     const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);
@@ -70,22 +74,66 @@ export async function startServiceProcess(options: ServiceProcessOptions): Promi
   try {
     await withTimeout(
       Promise.race([
-        listening.promise,
+        log.listening,
         exited.then(async (code) => {
-          await drained;
+          await log.drained;
           throw new Error(`${options.main} ended with code ${code}`);
         }),
+        ...(options.signal === undefined ? [] : [rejectOnAbort(options.signal)]),
       ]),
       options.startTimeoutMs ?? 60_000,
       `${options.main} did not listen in time`,
     );
   } catch (error) {
     await stop(1000);
-    throw new Error(`${error instanceof Error ? error.message : String(error)}\n${output.join("\n")}`, {
-      cause: error,
-    });
+    const message = error instanceof Error ? error.message : String(error);
+    throw new StartError(`${message}\n${log.end()}`, log.reason(), { cause: error });
   }
-  return { pid: child.pid, addresses, exited, stop, kill: (signal) => child.kill(signal) };
+  return { pid: child.pid, addresses: log.addresses, exited, stop, kill: (signal) => child.kill(signal) };
+}
+
+type ServiceChild = Bun.Subprocess<"ignore", "pipe", "pipe">;
+
+function spawnMain({ main, ownGroup = false }: ServiceProcessOptions, configFile: string): ServiceChild {
+  const preload = ownGroup ? ["--preload", join(import.meta.dir, "end-with-starter.ts")] : [];
+  const level = process.env.LOG_LEVEL;
+  return Bun.spawn([process.execPath, ...preload, join(root, main), "--config", configFile], {
+    stdout: "pipe",
+    stderr: "pipe",
+    stdin: "ignore",
+    // It tells in its log where it listens.
+    env: { ...process.env, LOG_LEVEL: level === "debug" || level === "trace" ? level : "info" },
+    detached: ownGroup,
+  });
+}
+
+/** Reads what a process prints, until it ends. */
+function readLog(child: ServiceChild, { onLog, onText }: ServiceProcessOptions) {
+  const output: string[] = [];
+  const addresses = new Map<string, string>();
+  const listening = Promise.withResolvers<void>();
+  let reason: string | undefined;
+  const onLine = (text: string): void => {
+    output.push(text);
+    if (output.length > 40) output.shift();
+    const line = logLineFromText(text);
+    if (line === undefined) {
+      onText?.(text);
+      return;
+    }
+    if (line.level === "fatal") reason = reasonFromLog(line);
+    onLog?.(line);
+    if (line.msg !== "listening" || typeof line.url !== "string") return;
+    addresses.set(String(line.listener), line.url);
+    if (line.listener === "public") listening.resolve();
+  };
+  return {
+    addresses,
+    listening: listening.promise,
+    drained: Promise.all([readLines(child.stdout, onLine), readLines(child.stderr, onLine)]),
+    end: () => output.join("\n"),
+    reason: () => reason,
+  };
 }
 
 /**
@@ -146,6 +194,19 @@ function logLineFromText(text: string): LogLine | undefined {
   } catch {
     return undefined;
   }
+}
+
+function rejectOnAbort(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    else signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
+/** The words of a fatal log line: a configuration's mistakes, or what was thrown. */
+function reasonFromLog({ err, msg }: LogLine): string {
+  const thrown = typeof err === "object" && err !== null && "message" in err ? err.message : undefined;
+  return String(thrown ?? msg);
 }
 
 async function withTimeout(promise: Promise<unknown>, timeoutMs: number, message: string): Promise<void> {
