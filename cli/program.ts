@@ -3,6 +3,7 @@ import { ConfigError } from "../config/load.ts";
 import { version } from "../package.json";
 import { create } from "./create/command.ts";
 import { CommandFailure, UsageError } from "./failure.ts";
+import { packageService } from "./package/command.ts";
 import { Interrupted } from "./processes.ts";
 import { runServices } from "./run/command.ts";
 import { testServices } from "./test/command.ts";
@@ -74,6 +75,13 @@ function createProgram(onEnd: (code: number) => void): Command {
     .action(async (paths: string[], options: Parameters<typeof testServices>[1]) =>
       onEnd(await testServices(paths, options)),
     );
+  program
+    .command("package")
+    .description("write what a service's image is built from, and how Kubernetes runs it, into its folder")
+    .argument("<dir>", "the folder of a service")
+    .option("--image <name>", "the image's name (the service's id and version)")
+    .option("--force", "write files anew that are there already")
+    .action(packageService);
   return program;
 }
 

@@ -10,6 +10,16 @@ export interface Stage {
   user: string;
   entrypoint: readonly string[];
   healthcheck: string;
+  /** The variables that it sets, as they are written. */
+  readonly environment: Map<string, string>;
+}
+
+/** What a replay may need beside the Dockerfile. */
+export interface ReplayOptions {
+  /** Stages of other replays, by the names of the images that they stand for. */
+  readonly bases?: ReadonlyMap<string, Stage>;
+  /** A folder of commands that stand in for those that would change the machine, such as apt-get. */
+  readonly standIns?: string;
 }
 
 /**
@@ -18,24 +28,47 @@ export interface Stage {
  *
  * @throws Error for a command that fails and for a COPY whose source does not exist.
  */
-export async function replay(dockerfile: string, context: string, target: string): Promise<readonly Stage[]> {
+export async function replay(
+  dockerfile: string,
+  context: string,
+  target: string,
+  options: ReplayOptions = {},
+): Promise<readonly Stage[]> {
   const stages: Stage[] = [];
+  const defaults = new Map<string, string>();
   const text = await Bun.file(join(context, dockerfile)).text();
   for (const instruction of DockerfileParser.parse(text).getInstructions()) {
+    const content = instruction.getRawArgumentsContent() ?? "";
     if (instruction.getKeyword() === "FROM") {
-      const name = /\bAS\s+(\S+)/i.exec(instruction.getRawArgumentsContent() ?? "")?.[1];
-      const root = join(target, `stage-${stages.length}`);
-      await mkdir(root, { recursive: true });
-      stages.push({ name, root, workdir: "/", user: "root", entrypoint: [], healthcheck: "" });
+      const [, image = "", name] = /^(\S+)(?:\s+AS\s+(\S+))?/i.exec(content) ?? [];
+      const base = options.bases?.get(image.replace(/^\$\{(\w+)\}$/, (_, argument) => defaults.get(argument) ?? ""));
+      stages.push(await begin(name, join(target, `stage-${stages.length}`), base));
       continue;
     }
     const stage = stages.at(-1);
-    if (stage !== undefined) await apply(instruction, stage, stages, context);
+    if (stage !== undefined) await apply(instruction, stage, stages, context, options);
+    else defaults.set(content.split("=")[0] ?? "", content.split("=")[1] ?? "");
   }
   return stages;
 }
 
-async function apply(instruction: Instruction, stage: Stage, stages: readonly Stage[], context: string): Promise<void> {
+async function begin(name: string | undefined, root: string, base: Stage | undefined): Promise<Stage> {
+  await mkdir(root, { recursive: true });
+  const empty = { workdir: "/", user: "root", entrypoint: [], healthcheck: "", environment: new Map() };
+  if (base === undefined) return { ...empty, name, root };
+  // Hard links: an image adds files to its base, and writes into none.
+  const copied = Bun.spawnSync(["cp", "-al", `${base.root}/.`, root]);
+  if (!copied.success) throw new Error(copied.stderr.toString());
+  return { ...base, environment: new Map(base.environment), name, root };
+}
+
+async function apply(
+  instruction: Instruction,
+  stage: Stage,
+  stages: readonly Stage[],
+  context: string,
+  options: ReplayOptions,
+): Promise<void> {
   const args = instruction.getArguments().map((argument) => argument.getValue());
   switch (instruction.getKeyword()) {
     case "WORKDIR":
@@ -53,22 +86,28 @@ async function apply(instruction: Instruction, stage: Stage, stages: readonly St
       stage.entrypoint = (instruction as JSONInstruction).getJSONStrings().map((text) => JSON.parse(text.getValue()));
       break;
     case "RUN":
-      runIn(stage, instruction.getRawArgumentsContent() ?? "");
+      runIn(stage, instruction.getRawArgumentsContent() ?? "", options.standIns);
       break;
+    case "ENV": {
+      const [name = "", value = ""] = (instruction.getRawArgumentsContent() ?? "").split("=");
+      stage.environment.set(name, value);
+      break;
+    }
     case "COPY":
       await copyInto(stage, instruction as Copy, args, stages, context);
       break;
   }
 }
 
-function runIn(stage: Stage, command: string): void {
-  const script = command.replaceAll("\\\n", "");
+function runIn(stage: Stage, command: string, standIns: string | undefined): void {
+  const script = command.replaceAll("\\\n", "").replace(" && rm -rf /var/lib/apt/lists/*", "");
+  if (/\s\//.test(script)) throw new Error(`${command}\nwould reach outside of the folder that stands for its root`);
   const bunFolder = dirname(process.execPath);
   const result = Bun.spawnSync(["sh", "-ec", script], {
     cwd: join(stage.root, stage.workdir),
     env: {
       ...process.env,
-      PATH: `${bunFolder}:${process.env.PATH}`,
+      PATH: [standIns, bunFolder, process.env.PATH].filter((folder) => folder !== undefined).join(":"),
       TARGETARCH: process.arch === "x64" ? "amd64" : process.arch,
     },
   });

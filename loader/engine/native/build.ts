@@ -5,6 +5,10 @@ import { join } from "node:path";
 import { ServingError } from "../../../proto/errors.ts";
 
 const sources = join(import.meta.dir, "host");
+
+/** Where an installation brings its host program with it (prebuild.ts). It is as much to be trusted as the sources beside it. */
+export const installedFolder = join(import.meta.dir, "bin");
+
 const userId = process.getuid?.() ?? 0;
 const compilers = ["c++", "g++", "clang++"];
 
@@ -25,9 +29,12 @@ export interface BuildOptions {
  */
 export async function buildNativeHost(options: BuildOptions = {}): Promise<string> {
   const { folder = join(tmpdir(), `athena-native-${userId}`), command = Bun.which, flags = [] } = options;
+  const name = `host-${await fingerprint(flags)}`;
+  const installed = join(installedFolder, name);
+  if (await Bun.file(installed).exists()) return installed;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await assertOurs(folder);
-  const program = join(folder, `host-${await fingerprint(flags)}`);
+  const program = join(folder, name);
   if (await Bun.file(program).exists()) return program;
   const compiler = compilers.map((name) => command(name)).find((path) => path !== null);
   if (compiler === undefined) {
