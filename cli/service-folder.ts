@@ -34,7 +34,8 @@ function readService(path: string, folder: string): LocatedManifest {
   return loadManifest(folder);
 }
 
-async function folderFrom(path: string, temporary: AsyncDisposableStack): Promise<string> {
+/** The folder that a path means. Throws UsageError. */
+export async function folderFrom(path: string, temporary: AsyncDisposableStack): Promise<string> {
   const status = statSync(path, { throwIfNoEntry: false });
   if (status === undefined) throw new UsageError(`there is no '${path}'`);
   if (status.isDirectory()) return resolve(path);

@@ -10,7 +10,7 @@ export interface ServiceProcess {
   readonly pid: number;
   /** The address of each listener by its name, "public" or "admin". */
   readonly addresses: ReadonlyMap<string, string>;
-  /** The exit code, when it has ended. */
+  /** The exit code, when it has ended and what it printed has been told. */
   readonly exited: Promise<number>;
   /** Ends it as Kubernetes would: SIGTERM, and SIGKILL when that takes longer than `graceMs`. */
   stop(graceMs?: number): Promise<number>;
@@ -52,6 +52,9 @@ export class StartError extends Error {
 
 const root = join(import.meta.dir, "..");
 
+/** How long what an ended process has printed is read; a process of its own that it left behind may hold its output open. */
+const lastWordsMs = 1000;
+
 /**
  * Starts a gateway or loader and waits until it listens.
  *
@@ -62,8 +65,11 @@ export async function startServiceProcess(options: ServiceProcessOptions): Promi
   const configFile = join(folder, "config.yaml");
   await writeFile(configFile, options.config);
   const child = spawnMain(options, configFile);
-  const exited = child.exited.finally(() => rm(folder, { recursive: true, force: true }));
   const log = readLog(child, options);
+  const exited = child.exited.finally(async () => {
+    await Promise.race([log.drained, Bun.sleep(lastWordsMs)]);
+    await rm(folder, { recursive: true, force: true });
+  });
   const stop = async (graceMs = 35_000): Promise<number> => {
     child.kill("SIGTERM");
     const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);

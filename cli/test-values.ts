@@ -22,9 +22,12 @@ export interface TestInput {
   readonly data: Uint8Array;
 }
 
+/** What a text without an example is. */
+const anyText = new TextEncoder().encode("hello");
+
 /**
- * Collects a service's test values: the examples of its inputs, the examples or defaults of its parameters. A tensor without an
- * example is made up. An input without one that need not be there is left out.
+ * Collects a service's test values: the examples of its inputs, the examples or defaults of its parameters. Without an example
+ * a tensor is made up, a text is "hello", and anything else is left out where it need not be there.
  *
  * @throws CommandFailure that names what has neither an example nor a default.
  */
@@ -70,10 +73,11 @@ function inputFrom({
   attributesSchema,
 }: InputDefinition): TestInput | undefined {
   if (tensor !== undefined && example.length === 0) return partFromTensor(name, exampleTensor(tensor));
-  if (example.length === 0 && !required) return undefined;
-  if (example.length === 0) {
+  const data = example.length === 0 && type === PartType.TEXT ? anyText : example;
+  if (data.length === 0 && !required) return undefined;
+  if (data.length === 0) {
     throw new CommandFailure(`input '${name}' has no example: give it one in service.yaml, as inputs.${name}.example`);
   }
   const attributes = valuesFromSchema(attributesSchema, `inputs.${name}.attributes`, "required");
-  return { name, type, attributes, data: example };
+  return { name, type, attributes, data };
 }

@@ -41,8 +41,8 @@ function count(output: string, word: string): number {
   return Number(new RegExp(`^\\s*(\\d+) ${word}$`, "m").exec(output)?.[1] ?? 0);
 }
 
-if (Bun.which("g++") === null)
-  stopWith("the tests of the native engine need a C++ compiler (Debian: apt-get install g++)");
+if (Bun.which("g++") === null || Bun.which("make") === null)
+  stopWith("the tests of the native engine need a C++ compiler and make (Debian: apt-get install g++ make)");
 await preparePython();
 const tests = Bun.spawn([process.execPath, "test", "--timeout", "60000", ...process.argv.slice(2)], {
   cwd: root,

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { UsageError } from "../failure.ts";
 
 const templates = join(import.meta.dir, "templates");
@@ -64,7 +64,7 @@ const namePattern = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
  * @throws UsageError for a name that no service can have, and for a folder that has something in it.
  */
 export async function createProject(folder: string, kind: ProjectKind): Promise<void> {
-  const name = basename(folder);
+  const name = basename(resolve(folder));
   if (!namePattern.test(name)) {
     throw new UsageError(
       `'${name}' cannot be a service's name: expected letters, digits, '_', '.' and '-', at most 64`,

@@ -40,7 +40,7 @@ export async function createReloader(services: readonly LocatedManifest[], signa
   return {
     follow(adminUrl, announcer) {
       follower = { adminUrl, announcer };
-      for (const folder of folders) folder.follow();
+      for (const folder of folders) void folder.follow();
     },
     async [Symbol.asyncDispose]() {
       for (const folder of folders) await folder[Symbol.asyncDispose]();

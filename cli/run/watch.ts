@@ -35,8 +35,8 @@ export interface WatchOptions {
 
 /** A folder that is watched; disposing of it ends that. */
 export interface WatchedFolder extends AsyncDisposable {
-  /** From now on changes are told, those since the beginning too. */
-  follow(): void;
+  /** From now on changes are told. Resolves when those since the beginning are. */
+  follow(): Promise<void>;
 }
 
 /**
@@ -82,7 +82,7 @@ export async function watchFolder(folder: string, options: WatchOptions): Promis
   return {
     follow() {
       isFollowing = true;
-      void look();
+      return look();
     },
     async [Symbol.asyncDispose]() {
       isFollowing = false;

@@ -28,7 +28,7 @@ const defaultTimeoutMs = 60_000;
 
 /** Calls a service once with its test values, and checks the answer. `expected` is asked about an answer that came. */
 export async function checkOnce(
-  api: LoaderApi,
+  api: Pick<LoaderApi, "inference">,
   definition: ServiceDefinition,
   values: TestValues,
   expected: (parts: readonly Part[]) => readonly Check[],
@@ -53,7 +53,7 @@ export async function checkOnce(
 
 /** Opens a session with a service, sends its test values as the one chunk, and checks the results. */
 export async function checkStream(
-  api: LoaderApi,
+  api: Pick<LoaderApi, "inference">,
   definition: ServiceDefinition,
   values: TestValues,
 ): Promise<readonly Check[]> {
@@ -76,8 +76,13 @@ export async function checkStream(
   const withParts = results.filter((result) => result.parts.length > 0);
   const withData = results.filter((result) => result.parts.some((part) => part.data.length > 0));
   return [
-    { name: "answers", isPassed: true, detail: `${results.length} results`, durationMs: performance.now() - started },
-    { name: "has a result", isPassed: withParts.length > 0, detail: "the first", durationMs: firstMs },
+    { name: "answers", isPassed: true, detail: `results: ${results.length}`, durationMs: performance.now() - started },
+    {
+      name: "has a result",
+      isPassed: withParts.length > 0,
+      detail: withParts.length > 0 ? "the first" : "",
+      durationMs: firstMs,
+    },
     ...mergeChecks(withParts.map((result) => checkParts(definition, result.parts))),
     check("a result has data", withData.length > 0 ? [] : ["none has"]),
     check("the last status is 2 or 3", isEnd ? [] : [statusName(last)]),

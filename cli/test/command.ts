@@ -54,6 +54,8 @@ export async function testServices(paths: readonly string[], options: TestOption
     console.log(`${tableFrom(status.id, calls)}\n`);
     isPassed &&= calls.every(({ checks }) => checks.every((check) => check.isPassed));
   }
+  // What it still has to say is read by then.
+  await processes.stop();
   if (!isPassed && log.length > 0) console.log(`What the loader said:\n${log.join("\n")}\n`);
   console.log(isPassed ? "Everything passed." : "Not everything passed.");
   return isPassed ? 0 : 1;
