@@ -12,7 +12,7 @@ export function loaderConfigFrom(services: readonly LocatedManifest[], port: num
   return JSON.stringify({
     listen: { ...anyLocalPort, port },
     admin: anyLocalPort,
-    services: services.map(({ folder }) => folder),
+    services: services.map(({ source }) => source),
     drainTimeoutMs,
   });
 }

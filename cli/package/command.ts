@@ -26,8 +26,7 @@ export async function packageService(folder: string, options: PackageOptions): P
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new UsageError(`'${folder}' is no folder: what the image is built from is written into it`);
   }
-  await using temporary = new AsyncDisposableStack();
-  for (const service of await locateServices([folder], temporary)) {
+  for (const service of locateServices([folder])) {
     const image = options.image ?? imageName(service.manifest.id, service.manifest.version);
     const files = filesFrom(service, image);
     const present = [...files.keys()].filter((file) => existsSync(join(folder, file)));

@@ -32,7 +32,7 @@ interface Run {
  */
 export async function runServices(paths: readonly string[], options: RunOptions): Promise<number> {
   await using cleanup = new AsyncDisposableStack();
-  const services = await locateServices(paths, cleanup);
+  const services = locateServices(paths);
   const processes = cleanup.use(createProcesses());
   try {
     return await processes.during(serve({ services, options, processes, cleanup }));

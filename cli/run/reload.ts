@@ -3,7 +3,7 @@ import type { LocatedManifest } from "../../loader/manifest/manifest.ts";
 import { build } from "../build.ts";
 import { CommandFailure } from "../failure.ts";
 import type { Announcer } from "./announce.ts";
-import { watchFolder } from "./watch.ts";
+import { watchSource } from "./watch.ts";
 
 /** Watches the folders of services, and has a loader load those anew that change. */
 export interface Reloader extends AsyncDisposable {
@@ -16,9 +16,9 @@ export async function createReloader(services: readonly LocatedManifest[], signa
   let follower:
     | { readonly adminUrl: string; readonly announcer: Pick<Announcer, "reloaded" | "notReloaded"> }
     | undefined;
-  const folders = await Promise.all(
+  const sources = await Promise.all(
     services.map((service) =>
-      watchFolder(service.folder, {
+      watchSource(service.source, {
         prepare: () => build(service, signal),
         async onChange() {
           const started = performance.now();
@@ -40,10 +40,10 @@ export async function createReloader(services: readonly LocatedManifest[], signa
   return {
     follow(adminUrl, announcer) {
       follower = { adminUrl, announcer };
-      for (const folder of folders) void folder.follow();
+      for (const source of sources) void source.follow();
     },
     async [Symbol.asyncDispose]() {
-      for (const folder of folders) await folder[Symbol.asyncDispose]();
+      for (const source of sources) await source[Symbol.asyncDispose]();
     },
   };
 }

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { type WatchedFolder, type WatchOptions, watchFolder } from "./watch.ts";
+import { type WatchedSource, type WatchOptions, watchSource } from "./watch.ts";
 
 let folder: string;
-let watched: WatchedFolder | undefined;
+let watched: WatchedSource | undefined;
 
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "athena-watch-"));
@@ -23,7 +23,7 @@ async function write(file: string, text: string): Promise<void> {
 }
 
 /** Watches; `next` resolves at the next change that is told, and `count` counts them. */
-async function begin(options: Partial<WatchOptions> = {}) {
+async function begin(options: Partial<WatchOptions> = {}, source = folder) {
   let told = Promise.withResolvers<void>();
   const errors: string[] = [];
   const state = { count: 0, errors, next: () => told.promise };
@@ -31,7 +31,7 @@ async function begin(options: Partial<WatchOptions> = {}) {
     told.resolve();
     told = Promise.withResolvers<void>();
   };
-  watched = await watchFolder(folder, {
+  watched = await watchSource(source, {
     prepare: async () => {},
     async onChange() {
       state.count += 1;
@@ -46,7 +46,7 @@ async function begin(options: Partial<WatchOptions> = {}) {
   return { ...state, watched, state };
 }
 
-describe("watchFolder()", () => {
+describe("watchSource()", () => {
   for (const file of [
     "wrapper.py",
     "1/model.onnx",
@@ -66,6 +66,24 @@ describe("watchFolder()", () => {
       await told;
     });
   }
+
+  test("watches a single file alone, written in place or put in its place", async () => {
+    await write("model.onnx", "1");
+    const { state, next, watched } = await begin({}, join(folder, "model.onnx"));
+    await write("wrapper.py", "22");
+    await watched.follow();
+    expect(state.count).toBe(0);
+    let told = next();
+    await write("model.onnx", "22");
+    await told;
+    for (const text of ["333", "4444"]) {
+      told = next();
+      await write("new", text);
+      await rename(join(folder, "new"), join(folder, "model.onnx"));
+      await told;
+    }
+    expect(state.count).toBe(3);
+  });
 
   test("tells nothing of what tools keep, of other people's code, and of what code writes", async () => {
     const { state, next, watched } = await begin();

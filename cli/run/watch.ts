@@ -20,10 +20,10 @@ const extensions: ReadonlySet<string> = new Set([
   ".hpp",
 ]);
 
-/** How long a folder must be quiet: editors and compilers write several files, and some of them twice. */
+/** How long it must be quiet: editors and compilers write several files, and some of them twice. */
 const quietMs = 200;
 
-/** What {@link watchFolder} tells. */
+/** What {@link watchSource} tells. */
 export interface WatchOptions {
   /** Brings what is built from other files up to date, before they are looked at. */
   readonly prepare: () => Promise<unknown>;
@@ -33,18 +33,18 @@ export interface WatchOptions {
   readonly onError: (thrown: unknown) => void;
 }
 
-/** A folder that is watched; disposing of it ends that. */
-export interface WatchedFolder extends AsyncDisposable {
+/** What is watched; disposing of it ends that. */
+export interface WatchedSource extends AsyncDisposable {
   /** From now on changes are told. Resolves when those since the beginning are. */
   follow(): Promise<void>;
 }
 
 /**
- * Watches a service's folder from now on. A change is told when the folder is quiet and its files are not what they were
- * when the last change was told; what `prepare` makes is part of that, and no change of its own.
+ * Watches a service's folder, or the single file that it is, from now on. A change is told when all is quiet and the files are
+ * not what they were when the last change was told; what `prepare` makes is part of that, and no change of its own.
  */
-export async function watchFolder(folder: string, options: WatchOptions): Promise<WatchedFolder> {
-  let known = await fingerprint(folder);
+export async function watchSource(source: string, options: WatchOptions): Promise<WatchedSource> {
+  let known = await fingerprint(source);
   let timer: ReturnType<typeof setTimeout> | undefined;
   let isFollowing = false;
   let isBusy = false;
@@ -57,9 +57,9 @@ export async function watchFolder(folder: string, options: WatchOptions): Promis
     isBusy = true;
     isStale = false;
     try {
-      if ((await fingerprint(folder)) !== known) {
+      if ((await fingerprint(source)) !== known) {
         await options.prepare();
-        known = await fingerprint(folder);
+        known = await fingerprint(source);
         await options.onChange();
       }
     } catch (thrown) {
@@ -68,9 +68,9 @@ export async function watchFolder(folder: string, options: WatchOptions): Promis
     isBusy = false;
     if (isStale) await look();
   };
-  const watcher = watch(folder, {
+  const watcher = watch(source, {
     ignoreInitial: true,
-    ignored: (path) => path !== folder && isIgnored(basename(path)),
+    ignored: (path) => path !== source && isIgnored(basename(path)),
   });
   watcher.on("all", (_, path) => {
     if (!extensions.has(extname(path))) return;
@@ -98,18 +98,16 @@ function isIgnored(name: string): boolean {
 }
 
 /** Changes when one of the files that count is added, taken away or written. */
-async function fingerprint(folder: string): Promise<string> {
+async function fingerprint(path: string): Promise<string> {
+  // Of the file that a link leads to; it may be gone meanwhile.
+  const status = await stat(path).catch(() => undefined);
+  if (status === undefined) return "";
+  if (!status.isDirectory()) return `${path} ${status.ino} ${status.size} ${status.mtimeMs}`;
   const lines: string[] = [];
-  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
   for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    if (isIgnored(entry.name)) continue;
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) lines.push(await fingerprint(path));
-    else if (extensions.has(extname(entry.name))) {
-      // Of the file that a link leads to; it may be gone meanwhile.
-      const status = await stat(path).catch(() => undefined);
-      if (status !== undefined) lines.push(`${path} ${status.ino} ${status.size} ${status.mtimeMs}`);
-    }
+    const counts = entry.isDirectory() || extensions.has(extname(entry.name));
+    if (counts && !isIgnored(entry.name)) lines.push(await fingerprint(join(path, entry.name)));
   }
   return lines.join("\n");
 }

@@ -29,7 +29,7 @@ const maxLogLines = 200;
  */
 export async function testServices(paths: readonly string[], options: TestOptions): Promise<number> {
   await using cleanup = new AsyncDisposableStack();
-  const services = await locateServices(paths, cleanup);
+  const services = locateServices(paths);
   const expected = new Map(services.map((service) => [service.manifest.id, expectedOf(service, options)]));
   const processes = cleanup.use(createProcesses());
   for (const service of services) await processes.during(build(service, processes.signal));

@@ -1,30 +1,25 @@
-/** One piece of data of a request or of an answer. */
-interface Part {
-  readonly name: string;
-  readonly attributes: Readonly<Record<string, string>>;
-  readonly data: Uint8Array;
-}
-
-/** What service.yaml says: its engine.options, and what ONNX sessions are to be created with. */
-interface Context {
+/** What the loader hands over, as far as this module uses it. */
+interface Context<Part> {
+  /** The engine.options of service.yaml. */
   readonly options: Readonly<Record<string, unknown>>;
-  readonly sessionOptions: object;
+  /** Makes a piece of the answer. */
+  part(name: string, type: "text", data: string): Part;
+  /** Makes the error that tells a caller what is wrong with the data. */
+  refusal(message: string): Error;
 }
 
 /**
- * Loads the models, in the process that computes, and runs each once, so that the first request does not pay for it. Sessions
- * are created with `context.sessionOptions`, by InferenceSession.create of onnxruntime-node.
+ * Loads the models, once for each process. `createSession` and `ort` are handed over too: with `engine.model` in service.yaml,
+ * `await createSession()` is its session.
  */
-export async function createProcessor(context: Context, report: (progress: string) => void) {
-  const word = String(context.options.word ?? "hello");
-  report("loaded");
+export async function createProcessor<Part>({ options, part, refusal }: Context<Part>) {
+  const word = String(options.word ?? "hello");
   return {
     /** Answers one request. Nothing else runs in this process meanwhile. */
-    async infer<P extends Part>(request: { readonly parts: readonly P[] }): Promise<P[]> {
-      return request.parts.map((part) => {
-        const name = new TextDecoder().decode(part.data);
-        return { ...part, name: "greeting", data: new TextEncoder().encode(`${word}, ${name}`) };
-      });
+    async infer({ parts }: { readonly parts: readonly { readonly data: Uint8Array }[] }): Promise<Part[]> {
+      const name = new TextDecoder().decode(parts[0]?.data).trim();
+      if (name === "") throw refusal("payload.name must not be empty");
+      return [part("greeting", "text", `${word}, ${name}`)];
     },
     /** Gives back what was loaded. */
     async release(): Promise<void> {},
