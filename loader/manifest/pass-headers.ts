@@ -15,10 +15,10 @@ export function passHeaders(engine: Engine, names: readonly string[]): Engine {
   const { inferBatch } = engine;
   return {
     ...engine,
-    infer: (request, signal) => engine.infer(passing(request), signal),
+    infer: (request, signal, timeoutMs) => engine.infer(passing(request), signal, timeoutMs),
     ...(inferBatch === undefined
       ? {}
       : { inferBatch: (calls) => inferBatch(calls.map((call) => ({ ...call, request: passing(call.request) }))) }),
-    stream: (request, inputs, signal) => engine.stream(passing(request), inputs, signal),
+    stream: (request, inputs, signal, timeoutMs) => engine.stream(passing(request), inputs, signal, timeoutMs),
   };
 }

@@ -1,8 +1,8 @@
 import type { Logger } from "../../config/logger.ts";
 import { ServingError } from "../../proto/errors.ts";
 import { ServiceState } from "../../proto/gen/athena/v1/service_pb.ts";
-import type { EngineResources } from "../engine/engine.ts";
-import { createEngine } from "../engine/registry.ts";
+import type { Engine, EngineResources } from "../engine/engine.ts";
+import { type CreatedEngine, createEngine } from "../engine/registry.ts";
 import { createBatchedEngine } from "../scheduler/batched-engine.ts";
 import { createScheduler, type Scheduler } from "../scheduler/scheduler.ts";
 import type { Served } from "../service/served.ts";
@@ -10,7 +10,7 @@ import { carryResources } from "./carry-resources.ts";
 import { assertDescribed, definitionFrom } from "./definition.ts";
 import type { LocatedManifest } from "./manifest.ts";
 import { passHeaders } from "./pass-headers.ts";
-import { createStateHolder } from "./service-state.ts";
+import { createStateHolder, type StateHolder } from "./service-state.ts";
 import { slotsOf } from "./slots.ts";
 
 /** A service at work: what the loader's catalog lists, and its end. */
@@ -44,30 +44,12 @@ export function serve(
   environment: ServingEnvironment,
   inherited?: EngineResources,
 ): ServingService {
-  const { manifest, folder } = located;
+  const { manifest } = located;
   const { now, onWait } = environment;
   const logger = environment.logger.child({ service: manifest.id });
   const state = createStateHolder(logger);
   let definition = definitionFrom(located);
-  const created = createEngine(manifest.engine, {
-    service: manifest.id,
-    folder,
-    declared: manifest,
-    startTimeoutMs: manifest.startTimeoutMs,
-    maxBatchRows: manifest.batching.maxRows,
-    resources: manifest.resources,
-    logger,
-    onProgress: (progress) => logger.info({ progress }, "progress"),
-    onHealth: state.onHealth,
-    onMeter: (key, count) => environment.onMeter(manifest.id, key, count),
-  });
-  const engine = createBatchedEngine(passHeaders(created.engine, manifest.passHeaders), {
-    lanes: created.lanes,
-    maxDelayMs: manifest.batching.maxDelayMs,
-    now,
-    setTimer,
-    onGroup: (rows) => environment.onBatch(manifest.id, rows),
-  });
+  const { created, engine } = createServiceEngine(located, environment, logger, state);
   const scheduler = createScheduler({
     service: manifest.id,
     ...slotsOf(manifest, created),
@@ -114,6 +96,35 @@ export function serve(
       await engine.stop();
     },
   };
+}
+
+/** The service's engine, as it was created and with what the loader adds to it: headers that pass, batching. */
+function createServiceEngine(
+  { manifest, folder }: LocatedManifest,
+  environment: ServingEnvironment,
+  logger: Logger,
+  state: StateHolder,
+): { readonly created: CreatedEngine; readonly engine: Engine } {
+  const created = createEngine(manifest.engine, {
+    service: manifest.id,
+    folder,
+    declared: manifest,
+    startTimeoutMs: manifest.startTimeoutMs,
+    maxBatchRows: manifest.batching.maxRows,
+    resources: manifest.resources,
+    logger,
+    onProgress: (progress) => logger.info({ progress }, "progress"),
+    onHealth: state.onHealth,
+    onMeter: (key, count) => environment.onMeter(manifest.id, key, count),
+  });
+  const engine = createBatchedEngine(passHeaders(created.engine, manifest.passHeaders), {
+    lanes: created.lanes,
+    maxDelayMs: manifest.batching.maxDelayMs,
+    now: environment.now,
+    setTimer,
+    onGroup: (rows) => environment.onBatch(manifest.id, rows),
+  });
+  return { created, engine };
 }
 
 /** Waits until no call runs or waits, at most this long. */
