@@ -163,9 +163,21 @@ describe("an asynchronous batch function", () => {
   });
 });
 
+test("an answer that is larger than a frame fails alone", async () => {
+  worker = await startWorker("awkward");
+  const asked = ["large", ""].map((how) => requestOf({ text: "x" }, { how }));
+  expect(await worker.group(asked).outcomes).toEqual([" the answer is larger than 1000000 bytes", "x"]);
+  await worker.stop();
+});
+
 test("a batch function tells how many requests it takes, and answers calls that come alone", async () => {
   const { engine, told } = await startEngine("modern.py", { class: "Together" });
-  expect(told).toMatchObject({ maxBatchRows: 4, inputs: [{ name: "text" }], outputs: [{ name: "result" }] });
+  expect(told).toMatchObject({
+    maxBatchRows: 4,
+    maxBatchDelayMs: 20,
+    inputs: [{ name: "text" }],
+    outputs: [{ name: "result" }],
+  });
   const { parts } = await engine.infer(requestOf({ text: "a" }), new AbortController().signal);
   expect(JSON.parse(new TextDecoder().decode(parts[0]?.data))).toMatchObject({ of: ["a"] });
   await stopEngines();

@@ -189,6 +189,21 @@ describe("a service that is written for the module athena", () => {
     });
   }
 
+  test("is ended whatever it fails with", async () => {
+    const { engine } = await start("awkward");
+    for (const [how, message] of [
+      ["surrogate", /^ValueError: \?x{4000}/],
+      ["unspeakable", "Unspeakable: it cannot say why"],
+      ["closed", "ValueError: nobody hears it"],
+    ] as const) {
+      const error = await failureOf(ask(engine, requestOf({ text: "x" }, { how })));
+      expect(error.reason).toBe("ENGINE_FAILED");
+      expect(error.message).toMatch(message);
+      expect(error.message.length).toBeLessThan(5000);
+    }
+    expect(await ask(engine, requestOf({ text: "x" }, { how: "" }))).toBe("x");
+  });
+
   test("that cannot be served says why at once, and names the argument", async () => {
     const failure = async (service?: string): Promise<string> =>
       (await failureOf(buildEngine("modern.py", { class: service }).start(never))).message;
@@ -216,6 +231,18 @@ describe("a service that is written for the module athena", () => {
   });
 });
 
+test("the worker is written in Python 3.8", () => {
+  const code = [
+    "import ast, pathlib, sys",
+    "for path in sorted(pathlib.Path(sys.argv[1]).rglob('*.py')):",
+    "    print(ast.parse(path.read_text(), str(path), feature_version=(3, 8)) and path.name)",
+  ];
+  const command = ["python3", "-c", code.join("\n"), join(import.meta.dir, "runtime")];
+  const { exitCode, stdout } = Bun.spawnSync(command);
+  expect(exitCode).toBe(0);
+  expect(stdout.toString()).toContain("athena_worker.py");
+});
+
 describe("an asynchronous service", () => {
   test("computes as many calls at once as the engine has threads, on one loop", async () => {
     const { engine } = await start("gather", { threads: 8 });
@@ -238,8 +265,9 @@ describe("an asynchronous service", () => {
 });
 
 describe("a call that nobody waits for any more", () => {
+  // With one thread the next call is begun when the process has ended the one before, or is a new one.
   async function hangUp(how: string) {
-    const { engine } = await start("patient");
+    const { engine } = await start("patient", { threads: 1 });
     const pid = (await ask(engine, requestOf({ text: "" }, { how: "answer" }))).split(" ")[2];
     const caller = new AbortController();
     const call = failureOf(ask(engine, requestOf({ text: "" }, { how }, "doomed"), caller.signal));
@@ -258,6 +286,23 @@ describe("a call that nobody waits for any more", () => {
   test("is interrupted in the middle of its Python code, and its process goes on", async () => {
     expect(await hangUp("loop")).toMatchObject({ noted: ["begun doomed", "interrupted"], isSameProcess: true });
   });
+
+  for (const [kind, noted] of [
+    ["Wrapper", ["begun", "told"]],
+    ["Silent", ["begun"]],
+  ] as const) {
+    test(`of a wrapper of the predecessor ends, and its process goes on (${kind})`, async () => {
+      const { engine } = await startEngine("waiting.py", { class: kind, threads: 1 });
+      const pid = await ask(engine, requestOf({ text: "" }));
+      const caller = new AbortController();
+      const call = failureOf(ask(engine, requestOf({ text: "" }, { wait: "yes" }), caller.signal));
+      await untilNoted(1);
+      caller.abort(new ServingError("CANCELED", "hung up"));
+      expect(await call).toMatchObject({ reason: "CANCELED" });
+      expect(await untilNoted(noted.length)).toEqual(noted);
+      expect(await ask(engine, requestOf({ text: "" }))).toBe(pid);
+    });
+  }
 
   test("ends with its process when it does not stop", async () => {
     const { engine } = await start("patient");

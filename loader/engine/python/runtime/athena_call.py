@@ -30,16 +30,31 @@ class WrapperFailed(Exception):
 
 def failure(error):
     """The body of a FAILED frame for anything that user code threw."""
+    try:
+        words = str(error)[:_MAX_WORDS]
+    except Exception:  # a class of the user's own
+        words = "it cannot say why"
     if isinstance(error, InvalidInput):
-        return frames.failure("INVALID_INPUT", 0, str(error))
-    if isinstance(error, (Error, WrapperFailed)):
-        return frames.failure("ENGINE_FAILED", error.code, str(error))
-    return frames.failure("ENGINE_FAILED", 0, "%s: %s" % (type(error).__name__, error))
+        return frames.failure("INVALID_INPUT", 0, words)
+    if isinstance(error, _told):
+        return frames.failure("ENGINE_FAILED", error.code, words)
+    return frames.failure("ENGINE_FAILED", 0, "%s: %s" % (type(error).__name__, words))
 
 
-def is_expected(error):
-    """Whether an error says all there is to say, so that its stack is not printed."""
-    return isinstance(error, (InvalidInput, Error, WrapperFailed, Cancelled))
+def report(error):
+    """Prints the stack of an error that does not say by itself all there is to say."""
+    if isinstance(error, (InvalidInput, Cancelled) + _told):
+        return
+    try:
+        traceback.print_exception(type(error), error, error.__traceback__)
+    except Exception:  # user code has closed the output
+        pass
+
+
+# Errors that have a code, and whose words are all there is to say.
+_told = (Error, WrapperFailed, FrameTooLarge)
+# As much as the loader tells.
+_MAX_WORDS = 4096
 
 
 class Calls:
@@ -100,8 +115,7 @@ class Call:
         if self.is_cancelled:
             self.done()
             return
-        if not is_expected(error):
-            traceback.print_exception(type(error), error, error.__traceback__)
+        report(error)
         self._end(frames.FAILED, failure(error))
 
     def _end(self, kind, pieces=()):
@@ -149,8 +163,7 @@ class Stream(Call):
     def fail(self, error):
         if self.is_cancelled:
             return
-        if not is_expected(error):
-            traceback.print_exception(type(error), error, error.__traceback__)
+        report(error)
         with self._lock:
             if not self._is_over:
                 self._is_over = True

@@ -19,6 +19,8 @@ _PIECES_AT_ONCE = 512
 class FrameTooLarge(Exception):
     """The loader would take this frame for a breach of the protocol, and end the process."""
 
+    code = 0
+
 
 class Channel:
     """Frames in, by one thread at a time, and frames out, from any thread."""
@@ -78,6 +80,8 @@ class Channel:
         while self._waiting and self._writing.acquire(len(self._waiting) > _MAX_WAITING):
             try:
                 self._write()
+            except OSError:
+                return  # The loader is gone: the thread that reads notices, and ends the process.
             finally:
                 self._writing.release()
 

@@ -78,7 +78,8 @@ class Request:
 
 
 def text(value):
-    data = value.encode("utf-8")
+    # A lone surrogate, which a file's name may hold, must not keep a failure from being told.
+    data = value.encode("utf-8", "replace")
     return _U32.pack(len(data)) + data
 
 

@@ -5,9 +5,11 @@ that reads them runs them too; when one of them is not, another thread reads on 
 """
 
 import functools
+import os
 import queue
 import threading
 import time
+import traceback
 
 # Calls that take longer, in a running mean, are worth a thread of their own.
 _QUICK_S = 0.0002
@@ -69,8 +71,13 @@ class Threads:
                 self._running = 0
 
     def _read(self, turn):
-        while self._turn == turn:
-            self._step()
+        try:
+            while self._turn == turn:
+                self._step()
+        except BaseException:
+            # Without a thread that reads, the process would be deaf.
+            traceback.print_exc()
+            os._exit(1)
 
     def _measured(self, work):
         start = time.perf_counter()

@@ -2,6 +2,7 @@
 
 import base64
 import dis
+import inspect
 import json
 import os
 import sys
@@ -28,9 +29,9 @@ def outputs_of(wrapper):
 def definition_of(wrapper):
     """The service's definition: an athena.v1.ServiceDefinition as JSON has it."""
     definition = {
-        "id": wrapper.serviceId,
-        "version": wrapper.version,
-        "description": type(wrapper).__dict__.get("__doc__") or "",
+        "id": str(wrapper.serviceId or ""),
+        "version": str(wrapper.version or ""),
+        "description": inspect.cleandoc(type(wrapper).__dict__.get("__doc__") or ""),
         "inputs": [_input(wrapper, field) for field in inputs_of(wrapper)],
         "outputs": [_output(field) for field in outputs_of(wrapper)],
         "once": implements(wrapper, "wrapperOnceExec") or implements(wrapper, "wrapperOnceExecAsync"),
@@ -85,7 +86,7 @@ def _is_empty(code):
 
 def _input(wrapper, field):
     definition = {
-        "name": field.key,
+        "name": str(field.key),
         "type": "PART_TYPE_" + field.data_type.upper(),
         "required": bool(field.required),
         "attributesSchema": _attributes_schema(field, lambda value: {"examples": [value]}),
@@ -97,7 +98,7 @@ def _input(wrapper, field):
 def _output(field):
     # A parameter's field among the outputs declares a text.
     return {
-        "name": field.key,
+        "name": str(field.key),
         "type": "PART_TYPE_" + getattr(field, "data_type", "text").upper(),
         "attributes": {name: text_of(value) for name, value in getattr(field, "attributes", {}).items()},
         "attributesSchema": _attributes_schema(field, lambda value: {"default": value}),

@@ -6,7 +6,7 @@ class Error(Exception):
 
     def __init__(self, code, message):
         super().__init__(message)
-        self.code = code
+        self.code = int(code)
 
 
 class InvalidInput(Exception):
