@@ -2,10 +2,9 @@
 
 import queue
 import threading
-import traceback
 
 import athena_frames as frames
-from athena_call import failure, is_expected
+from athena_call import failure, report
 
 
 class Resources:
@@ -40,6 +39,5 @@ class Resources:
                     self._runner.load_resource(resource_id, parts)
                 self._channel.send(frames.DONE, call_id)
             except BaseException as error:  # this resource is not loaded, the process goes on
-                if not is_expected(error):
-                    traceback.print_exc()
+                report(error)
                 self._channel.send(frames.FAILED, call_id, failure(error))
