@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { admissionSchema } from "./admission.ts";
 import { tcpListenSchema } from "./listen.ts";
 
 const endpointUrl = z
@@ -53,7 +54,14 @@ export const gatewayConfigSchema = z
   .strictObject({
     listen: tcpListenSchema.default({ host: "0.0.0.0", port: 30889 }),
     admin: tcpListenSchema.default({ host: "127.0.0.1", port: 30891 }),
-    limits: z.strictObject({ maxBodyBytes: z.int().min(1024).max(1_073_741_824).default(16_777_216) }).prefault({}),
+    limits: z
+      .strictObject({
+        maxBodyBytes: z.int().min(1024).max(1_073_741_824).default(16_777_216),
+        maxRequestsInFlight: z.int().min(1).max(1_000_000).default(10_000),
+      })
+      .prefault({}),
+    /** Who may call what, and how much. Not there: everybody may. */
+    admission: admissionSchema.optional(),
     healthCheck: z
       .strictObject({
         intervalMs: z.int().min(10).max(600_000).default(2000),

@@ -1,8 +1,12 @@
 import type { GatewayConfig } from "../config/gateway.ts";
 import type { Logger } from "../config/logger.ts";
+import { readAdmission } from "../config/read-admission.ts";
 import { createHttpAdapter } from "./adapter/http.ts";
 import { listen } from "./adapter/listener.ts";
 import { createAdmin } from "./admin/server.ts";
+import { type Admission, openAdmission } from "./admission/admission.ts";
+import { createInFlight, type InFlight } from "./admission/in-flight.ts";
+import { startAdmission } from "./admission/start.ts";
 import { createLoaderClient } from "./client/loader-client.ts";
 import { createRetryBudget } from "./client/retry-budget.ts";
 import { decodeEnvelope } from "./envelope/decode.ts";
@@ -15,6 +19,7 @@ import { createSchemaRegistry } from "./schema/registry.ts";
 import { validate } from "./schema/validate.ts";
 import { type ServedService, serveService } from "./served-service.ts";
 import { createAccessLog } from "./telemetry/access-log.ts";
+import { addInFlightGauge } from "./telemetry/admission-metrics.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 
 /** A gateway that listens. */
@@ -29,21 +34,29 @@ export interface Gateway {
 }
 
 /**
- * Starts a gateway: builds every stage, probes the loaders once, then listens.
+ * Starts a gateway: builds every stage, probes the loaders once, then listens. `folder` is where the relative paths of
+ * the configuration begin.
  *
- * @throws Error when an address cannot be listened on.
+ * @throws ConfigError when what the configuration names cannot be had; Error when an address cannot be listened on.
  */
-export async function startGateway(config: GatewayConfig, logger: Logger): Promise<Gateway> {
+export async function startGateway(config: GatewayConfig, folder: string, logger: Logger): Promise<Gateway> {
   const now = () => performance.now();
+  const admissionConfig = config.admission && readAdmission(config.admission, folder);
   const services = serveServices(config, logger, now);
   await Promise.all(services.map((service) => service.healthCheck.settled()));
   const metrics = createMetrics(() =>
     services.map(({ pool }) => ({ service: pool.service, endpoints: pool.endpoints() })),
   );
+  const inFlight = createInFlight(config.limits.maxRequestsInFlight);
+  addInFlightGauge(metrics.registry, inFlight.count);
+  const running =
+    admissionConfig &&
+    (await startAdmission(admissionConfig, { logger, registry: metrics.registry, now, wallClock: Date.now }));
+  const admission = running?.admission ?? openAdmission;
   const accessLog = config.accessLog ? createAccessLog() : undefined;
   let draining = false;
   const adapter = createHttpAdapter({
-    pipeline: createGatewayPipeline(config, services, now),
+    pipeline: createGatewayPipeline(config, services, { inFlight, admission, now }),
     maxBodyBytes: config.limits.maxBodyBytes,
     isDraining: () => draining,
     now,
@@ -68,6 +81,7 @@ export async function startGateway(config: GatewayConfig, logger: Logger): Promi
       draining = true;
       const complete = await publicListener.drain(config.drainTimeoutMs);
       for (const service of services) service[Symbol.dispose]();
+      running?.[Symbol.dispose]();
       accessLog?.flush();
       adminListener.close();
       return complete;
@@ -89,7 +103,11 @@ function serveServices(config: GatewayConfig, logger: Logger, now: () => number)
   return config.services.map((service) => serveService(service, environment));
 }
 
-function createGatewayPipeline(config: GatewayConfig, services: readonly ServedService[], now: () => number) {
+function createGatewayPipeline(
+  config: GatewayConfig,
+  services: readonly ServedService[],
+  shared: { readonly inFlight: InFlight; readonly admission: Admission; readonly now: () => number },
+) {
   const routes = services.map(({ target }, index) => ({
     serviceId: target.id,
     paths: config.services[index]?.routes ?? [],
@@ -104,12 +122,12 @@ function createGatewayPipeline(config: GatewayConfig, services: readonly ServedS
     now: Date.now,
   });
   return createPipeline({
+    ...shared,
     route: createRouter(routes),
     newSid,
     decode: (body) => decodeEnvelope(body),
     validate: (service, envelope, sid) => validate(service, envelope, sid),
     balancingKey,
     encode: (service, response) => encodeAnswer(response, service.outputTypes),
-    now,
   });
 }

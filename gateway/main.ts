@@ -1,3 +1,4 @@
+import { dirname, resolve } from "node:path";
 import { configPathFromProcess } from "../config/arguments.ts";
 import { gatewayConfigSchema } from "../config/gateway.ts";
 import { runUntilSignal } from "../config/lifecycle.ts";
@@ -9,5 +10,5 @@ const logger = createLogger("gateway");
 
 await runUntilSignal(logger, () => {
   const path = configPathFromProcess("ATHENA_GATEWAY_CONFIG", "config/gateway.yaml");
-  return startGateway(loadConfig(path, gatewayConfigSchema), logger);
+  return startGateway(loadConfig(path, gatewayConfigSchema), dirname(resolve(path)), logger);
 });

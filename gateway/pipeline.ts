@@ -1,6 +1,8 @@
 import type { HashKeySource } from "../config/gateway.ts";
 import { ServingError } from "../proto/errors.ts";
 import type { InferRequest, InferResponse } from "../proto/gen/athena/v1/inference_pb.ts";
+import type { Admission, Admitted, Ticket } from "./admission/admission.ts";
+import type { InFlight } from "./admission/in-flight.ts";
 import type { Router } from "./router/router.ts";
 import type { CompiledService } from "./schema/compile.ts";
 import type { Call, Envelope } from "./types.ts";
@@ -21,6 +23,7 @@ export interface ServiceTarget {
 
 /** What a call is bounded by on its way to a loader. */
 export interface DispatchCall {
+  readonly admitted: Admitted;
   readonly key: string | undefined;
   /** On the clock of {@link Stages.now}. */
   readonly deadline: number;
@@ -29,6 +32,8 @@ export interface DispatchCall {
 
 /** The stages of the straight line, in the order in which a request passes them. */
 export interface Stages {
+  readonly inFlight: InFlight;
+  readonly admission: Admission;
   readonly route: Router<ServiceTarget>;
   readonly newSid: (prefix: string) => string;
   readonly decode: (body: string) => Envelope;
@@ -44,6 +49,8 @@ export interface Outcome {
   readonly sid: string;
   /** "" for a request that reached no service. */
   readonly service: string;
+  /** Who sent it; "" while admission is off, and for a request whose sender is not known. */
+  readonly app: string;
   /** The answer's body, or why there is none. */
   readonly result: string | ServingError;
 }
@@ -63,12 +70,23 @@ export function createPipeline(stages: Stages): Pipeline {
     const started = stages.now();
     let sid = "";
     let service = "";
+    let app = "";
+    let place: Disposable | undefined;
+    let ticket: Ticket | undefined;
     try {
+      place = stages.inFlight.enter();
+      // Who calls is found out before anything else, and what it may use before its body is read.
+      const caller = await stages.admission(call);
+      app = caller.app;
       const target = stages.route(call);
       service = target.id;
+      ticket = await caller.admit({ service, kind: "call" });
       const compiled = target.compiled();
       sid = stages.newSid(compiled?.sidPrefix ?? defaultSidPrefix);
-      const envelope = stages.decode(await readBody(target.timeoutMs));
+      const body = await readBody(target.timeoutMs);
+      const admitted = await ticket.accept(body);
+      const decoded = stages.decode(body);
+      const envelope = { ...decoded, header: admitted.nameApp(decoded.header) };
       if (compiled === undefined) {
         throw new ServingError(
           "SERVICE_NOT_READY",
@@ -77,13 +95,17 @@ export function createPipeline(stages: Stages): Pipeline {
       }
       const request = { ...stages.validate(compiled, envelope, sid), version: target.version };
       const response = await target.dispatch(request, {
+        admitted,
         key: stages.balancingKey(target.hashKey, call, envelope),
         deadline: started + target.timeoutMs,
         signal: call.signal,
       });
-      return { sid, service, result: stages.encode(compiled, response) };
+      return { sid, service, app, result: stages.encode(compiled, response) };
     } catch (error) {
-      return { sid: sid || stages.newSid(defaultSidPrefix), service, result: ServingError.from(error) };
+      return { sid: sid || stages.newSid(defaultSidPrefix), service, app, result: ServingError.from(error) };
+    } finally {
+      ticket?.[Symbol.dispose]();
+      place?.[Symbol.dispose]();
     }
   };
 }

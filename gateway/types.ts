@@ -45,6 +45,9 @@ export interface Envelope {
 
 /** One request as an adapter received it, before anything of it is understood. */
 export interface Call {
+  readonly method: string;
+  /** Path and query, as they stand in the request line. */
+  target(): string;
   readonly path: string;
   /** Without its port. */
   readonly host: string;

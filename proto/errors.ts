@@ -33,6 +33,18 @@ export const errorTable = {
   /** Well-formed, but not what the service's definition allows. */
   SCHEMA_VIOLATION: row(Code.InvalidArgument, 400, 10163, "never"),
   APP_ID_MISSING: row(Code.InvalidArgument, 400, 10313, "never"),
+  /** The header names another app than the credential. */
+  APP_ID_MISMATCH: row(Code.PermissionDenied, 403, 10313, "never"),
+  /** No credential, or one that does not hold. */
+  UNAUTHENTICATED: row(Code.Unauthenticated, 401, 10313, "never"),
+  /** The app may not call this service. */
+  PERMISSION_DENIED: row(Code.PermissionDenied, 403, 10313, "never"),
+  /** The app has used up its share. */
+  RATE_LIMITED: row(Code.ResourceExhausted, 429, 10110, "later"),
+  /** Who calls, or what is left of a share, cannot be found out now. */
+  ADMISSION_UNAVAILABLE: row(Code.Unavailable, 503, 11502, "later"),
+  /** The gateway itself has as much under way as it may. */
+  GATEWAY_BUSY: row(Code.Unavailable, 503, 10110, "later"),
   UNSUPPORTED_MEDIA_TYPE: row(Code.InvalidArgument, 415, 10163, "never"),
   PAYLOAD_TOO_LARGE: row(Code.ResourceExhausted, 413, 10163, "never"),
   /** The engine understood the request and refuses its data. */

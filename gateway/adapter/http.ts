@@ -3,8 +3,8 @@ import { type Reason, ServingError } from "../../proto/errors.ts";
 import { encodeError } from "../envelope/encode.ts";
 import type { Outcome, Pipeline } from "../pipeline.ts";
 import type { Call } from "../types.ts";
-import { readBody } from "./body.ts";
-import { httpStatusFromError, retryAfterFromError } from "./status.ts";
+import { type BodyBounds, readBody } from "./body.ts";
+import { challenge, httpStatusFromError, retryAfterFromError } from "./status.ts";
 
 /** What Bun.serve hands to the app beside the request. */
 export interface HttpBindings {
@@ -19,6 +19,8 @@ export interface HttpBindings {
 export interface Exchange {
   readonly sid: string;
   readonly service: string;
+  /** The app that sent it, where admission found one. */
+  readonly app?: string;
   readonly outcome: "OK" | Reason;
   readonly status: number;
   readonly durationMs: number;
@@ -44,7 +46,7 @@ export function createHttpAdapter(options: HttpAdapterOptions): Hono<{ Bindings:
     const started = options.now();
     const call = callFromContext(context);
     const outcome = await options.pipeline(call, async (timeoutMs) => {
-      const body = await readEnvelope(context.req.raw, options.maxBodyBytes);
+      const body = await readEnvelope(context.req.raw, { maxBytes: options.maxBodyBytes, timeoutMs });
       if (timeoutMs >= context.env.idleTimeoutMs) context.env.holdOpen();
       return body;
     });
@@ -59,6 +61,8 @@ function callFromContext(context: Context<{ Bindings: HttpBindings }>): Call {
   const request = context.req;
   const host = request.header("x-forwarded-host") ?? request.header("host") ?? "";
   return {
+    method: request.method,
+    target: () => targetOf(request.url),
     path: request.path,
     host: host.replace(/:\d+$/, ""),
     serviceId: request.query("serviceId") ?? null,
@@ -68,7 +72,12 @@ function callFromContext(context: Context<{ Bindings: HttpBindings }>): Call {
   };
 }
 
-async function readEnvelope(request: Request, maxBodyBytes: number): Promise<string> {
+/** What stands behind the host in an absolute URL. */
+function targetOf(url: string): string {
+  return url.slice(url.indexOf("/", url.indexOf("://") + 3));
+}
+
+async function readEnvelope(request: Request, bounds: BodyBounds): Promise<string> {
   if (request.method !== "POST") {
     throw new ServingError("METHOD_NOT_ALLOWED", `method ${request.method} is not allowed here: use POST`);
   }
@@ -76,7 +85,11 @@ async function readEnvelope(request: Request, maxBodyBytes: number): Promise<str
   if (mediaType !== "application/json") {
     throw new ServingError("UNSUPPORTED_MEDIA_TYPE", "content-type must be application/json");
   }
-  return readBody(request, maxBodyBytes);
+  // An encoded body would have to be decoded within a bound of its own; nothing that calls us sends one.
+  if ((request.headers.get("content-encoding") ?? "identity") !== "identity") {
+    throw new ServingError("UNSUPPORTED_MEDIA_TYPE", "content-encoding must be identity");
+  }
+  return readBody(request, bounds);
 }
 
 function responseFromOutcome(outcome: Outcome, draining: boolean): Response {
@@ -87,12 +100,14 @@ function responseFromOutcome(outcome: Outcome, draining: boolean): Response {
   const retryAfter = retryAfterFromError(error);
   if (retryAfter !== undefined) headers["retry-after"] = retryAfter;
   if (error.reason === "METHOD_NOT_ALLOWED") headers.allow = "POST";
+  if (error.reason === "UNAUTHENTICATED") headers["www-authenticate"] = challenge;
   const body = encodeError(error.class.legacyCode, error.message, outcome.sid);
   return new Response(body, { status: httpStatusFromError(error), headers });
 }
 
 function exchangeFrom(outcome: Outcome, status: number, durationMs: number, client: string): Exchange {
-  const { sid, service, result } = outcome;
-  if (typeof result === "string") return { sid, service, outcome: "OK", status, durationMs, client };
-  return { sid, service, outcome: result.reason, status, durationMs, client, error: result };
+  const { sid, service, app, result } = outcome;
+  const sender = app === "" ? {} : { app };
+  if (typeof result === "string") return { sid, service, ...sender, outcome: "OK", status, durationMs, client };
+  return { sid, service, ...sender, outcome: result.reason, status, durationMs, client, error: result };
 }

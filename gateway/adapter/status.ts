@@ -3,6 +3,10 @@ import type { ServingError } from "../../proto/errors.ts";
 /** How long a caller is asked to wait when nothing better is known, in milliseconds. */
 const defaultRetryAfterMs = 1000;
 
+/** The value of `WWW-Authenticate` beside 401: every kind of credential that admission takes. */
+export const challenge =
+  'Bearer realm="athena", hmac realm="athena", algorithm="hmac-sha256", headers="host date request-line digest"';
+
 /** The HTTP status of an error. */
 export function httpStatusFromError(error: ServingError): number {
   return error.class.httpStatus;

@@ -7,6 +7,8 @@ export interface AccessLogEntry {
   readonly sid: string;
   /** "" for a request that reached no service. */
   readonly service: string;
+  /** The app that sent it, where admission found one. */
+  readonly app?: string;
   readonly outcome: OutcomeName;
   readonly status: number;
   readonly durationMs: number;

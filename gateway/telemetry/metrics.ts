@@ -12,6 +12,8 @@ export interface GatewayMetrics {
   /** The Prometheus text of everything. */
   render(): Promise<string>;
   readonly contentType: string;
+  /** Where further metrics register themselves. */
+  readonly registry: Registry;
 }
 
 /** Tells the endpoints of every service at the moment of a scrape. */
@@ -60,6 +62,7 @@ export function createMetrics(endpointSource: EndpointSource): GatewayMetrics {
     },
     render: () => registry.metrics(),
     contentType: registry.contentType,
+    registry,
   };
 }
 

@@ -1,0 +1,106 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import {
+  type AdmissionBlock,
+  type AppBlock,
+  type AppLimits,
+  appsFileSchema,
+  type RedisConfig,
+  type SignatureConfig,
+  type TokenIssuerConfig,
+} from "./admission.ts";
+import { ConfigError, loadConfig } from "./load.ts";
+
+/** One app with everything that its block only named. */
+export interface AppConfig {
+  readonly id: string;
+  readonly services: readonly string[];
+  /** `<id>:<SHA-256 in hex>`. */
+  readonly keys: readonly string[];
+  readonly signatureKeys: readonly { readonly key: string; readonly secret: string }[];
+  readonly limits: AppLimits;
+}
+
+/** An issuer of tokens; a key set that stands in a file has been read. */
+export interface TokenIssuer extends TokenIssuerConfig {
+  /** The text of `jwksFile`. */
+  readonly jwks: string | undefined;
+}
+
+/** The shared store of limits, its URL read. */
+export interface SharedLimitsConfig extends RedisConfig {
+  readonly url: string;
+}
+
+/** The admission block, complete: secrets are read, and every app has its limits. */
+export interface AdmissionConfig {
+  readonly apps: readonly AppConfig[];
+  readonly signature: SignatureConfig;
+  readonly tokens: readonly TokenIssuer[];
+  readonly redis: SharedLimitsConfig | undefined;
+}
+
+/**
+ * Reads the files and the environment variables that an admission block names; `folder` is the configuration file's.
+ *
+ * @throws ConfigError with every one of them that cannot be had, by its key; never with what is in them.
+ */
+export function readAdmission(block: AdmissionBlock, folder: string): AdmissionConfig {
+  const mistakes: string[] = [];
+  const attempt = (key: string, read: () => string): string => {
+    try {
+      return read();
+    } catch (error) {
+      mistakes.push(`${key}: ${error instanceof Error ? error.message : String(error)}`);
+      return "";
+    }
+  };
+  const apps = block.apps ?? loadConfig(resolve(folder, block.appsFile ?? ""), appsFileSchema).apps;
+  const config: AdmissionConfig = {
+    apps: apps.map((app, index) => ({
+      ...app,
+      limits: { ...block.limits, ...app.limits },
+      signatureKeys: app.signatureKeys.map((entry, at) => ({
+        key: entry.key,
+        secret: attempt(`apps.${index}.signatureKeys.${at}`, () => secretOf(entry, folder)),
+      })),
+    })),
+    signature: block.signature,
+    tokens: block.tokens.map((issuer, index) => ({
+      ...issuer,
+      jwks:
+        issuer.jwksFile === undefined
+          ? undefined
+          : attempt(`tokens.${index}.jwksFile`, () => textOf(issuer.jwksFile ?? "", folder)),
+    })),
+    redis: block.redis && {
+      ...block.redis,
+      url: block.redis.url ?? attempt("redis.urlEnv", () => variable(block.redis?.urlEnv ?? "")),
+    },
+  };
+  if (mistakes.length > 0) throw new ConfigError("admission", mistakes);
+  return config;
+}
+
+function secretOf(entry: AppBlock["signatureKeys"][number], folder: string): string {
+  if (entry.secret !== undefined) return entry.secret;
+  const secret =
+    entry.secretEnv === undefined ? textOf(entry.secretFile ?? "", folder).trim() : variable(entry.secretEnv);
+  if (secret.length < 16) throw new Error("the secret has fewer than 16 characters");
+  return secret;
+}
+
+function variable(name: string): string {
+  const value = process.env[name];
+  if (value === undefined || value === "") throw new Error(`the environment variable ${name} is not set`);
+  return value;
+}
+
+function textOf(path: string, folder: string): string {
+  try {
+    return readFileSync(resolve(folder, path), "utf8");
+  } catch (error) {
+    const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
+    throw new Error(`${path} cannot be read (${reason})`, { cause: error });
+  }
+}

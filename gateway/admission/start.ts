@@ -1,0 +1,87 @@
+import type { Registry } from "prom-client";
+import type { Logger } from "../../config/logger.ts";
+import type { AdmissionConfig, SharedLimitsConfig } from "../../config/read-admission.ts";
+import { createAdmissionMetrics } from "../telemetry/admission-metrics.ts";
+import { type Admission, createAdmission } from "./admission.ts";
+import { appFromConfig } from "./app-rights.ts";
+import { createCredentialCheck } from "./credentials.ts";
+import { createMemoryLimits } from "./memory-limits.ts";
+import { createMemoryReplays } from "./memory-replays.ts";
+import { connectRedis, type RedisConnection } from "./redis-connection.ts";
+import { createRedisLimits } from "./redis-limits.ts";
+import { createSharedStores, type Stores } from "./shared-stores.ts";
+import { createTokenCheck } from "./token.ts";
+
+/** Admission at work: its connections and timers live until it is disposed of. */
+export interface RunningAdmission extends Disposable {
+  readonly admission: Admission;
+}
+
+/** What admission needs of the outside. */
+export interface AdmissionEnvironment {
+  readonly logger: Logger;
+  readonly registry: Registry;
+  /** Milliseconds on a clock that never goes back. */
+  readonly now: () => number;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
+}
+
+/** The pause between two attempts to reach Redis. */
+const redisRetryMs = 1000;
+
+/**
+ * Puts admission to work, and waits for the first attempt to reach Redis where one is configured; when that fails the
+ * gateway starts all the same.
+ *
+ * @throws Error when a key set of a file is none.
+ */
+export async function startAdmission(
+  config: AdmissionConfig,
+  environment: AdmissionEnvironment,
+): Promise<RunningAdmission> {
+  const { logger, registry, now, wallClock } = environment;
+  const tokens = createTokenCheck(config.tokens, {
+    now,
+    onFailedFetch: (issuer, err) => logger.warn({ issuer, err }, "the keys of a token issuer cannot be fetched"),
+  });
+  const redis = config.redis && startRedis(config.redis, environment);
+  await redis?.connection.attempted;
+  const metrics = createAdmissionMetrics(registry, { isStoreUp: redis && (() => redis.connection.isUp) });
+  const local: Stores = { ...createMemoryLimits(now), ...createMemoryReplays(now, config.signature.maxRemembered) };
+  const stores =
+    redis === undefined
+      ? local
+      : createSharedStores({
+          shared: redis.stores,
+          local,
+          isUp: () => redis.connection.isUp,
+          whenDown: redis.whenDown,
+          onFailure: () => metrics.storeFailed(),
+        });
+  const apps = new Map(config.apps.map((app) => [app.id, appFromConfig(app)]));
+  const identify = createCredentialCheck({ config, apps, replays: stores, tokens, wallClock });
+  return {
+    admission: createAdmission({ identify, limits: stores, metrics }),
+    [Symbol.dispose]() {
+      tokens[Symbol.dispose]();
+      redis?.stores[Symbol.dispose]();
+      redis?.connection[Symbol.dispose]();
+    },
+  };
+}
+
+function startRedis(config: SharedLimitsConfig, { logger, now }: AdmissionEnvironment) {
+  const { url, prefix, leaseMs, timeoutMs, whenDown } = config;
+  const connection: RedisConnection = connectRedis({
+    url,
+    timeoutMs,
+    retryMs: redisRetryMs,
+    onChange(isUp, err) {
+      if (isUp) logger.info("limits are shared through Redis");
+      else logger.warn({ err, whenDown }, "Redis cannot be reached: limits are not shared");
+    },
+  });
+  const owner = Bun.randomUUIDv7("base64url");
+  return { connection, whenDown, stores: createRedisLimits({ connection, prefix, leaseMs, owner, now }) };
+}

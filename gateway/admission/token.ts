@@ -1,0 +1,82 @@
+import { decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from "jose";
+import type { TokenIssuer } from "../../config/read-admission.ts";
+import { ServingError } from "../../proto/errors.ts";
+import { createKeySet, type KeySet, type KeySetEnvironment } from "./key-set.ts";
+
+/** Checks tokens of the configured issuers. */
+export interface TokenCheck extends Disposable {
+  /**
+   * Gives the app that a token names, as its claim spells it.
+   *
+   * @throws ServingError UNAUTHENTICATED for a token that does not hold; ADMISSION_UNAVAILABLE while its issuer's keys
+   * cannot be had.
+   */
+  appOf(token: string): Promise<string>;
+}
+
+/** How far an issuer's clock may be from ours. */
+const clockToleranceSeconds = 30;
+
+/**
+ * Builds the check of signed tokens (JWT). A token chooses among the configured issuers by its `iss` and nothing else:
+ * keys or addresses that it names itself (`jwk`, `jku`, `x5u`) are not looked at.
+ *
+ * @throws Error when a key set of a file is none.
+ */
+export function createTokenCheck(issuers: readonly TokenIssuer[], environment: KeySetEnvironment): TokenCheck {
+  const byName = new Map<string, { issuer: TokenIssuer; keys: KeySet }>();
+  for (const issuer of issuers) byName.set(issuer.issuer, { issuer, keys: createKeySet(issuer, environment) });
+  return {
+    async appOf(token) {
+      const known = byName.get(issuerOf(token));
+      if (known === undefined) throw refused("the token is of no issuer that is known here");
+      const app = await verified(token, known.issuer, known.keys.find);
+      if (typeof app !== "string" || app === "") {
+        throw refused(`the token has no text in its claim '${known.issuer.appClaim}', which names the app`);
+      }
+      return app;
+    },
+    [Symbol.dispose]() {
+      for (const { keys } of byName.values()) keys[Symbol.dispose]();
+    },
+  };
+}
+
+function issuerOf(token: string): string {
+  try {
+    return decodeJwt(token).iss ?? "";
+  } catch (error) {
+    throw refused("the token is not a JWT", error);
+  }
+}
+
+async function verified(token: string, issuer: TokenIssuer, find: JWTVerifyGetKey): Promise<unknown> {
+  try {
+    const { payload } = await jwtVerify(token, find, {
+      issuer: issuer.issuer,
+      audience: issuer.audience,
+      algorithms: [...issuer.algorithms],
+      clockTolerance: clockToleranceSeconds,
+      requiredClaims: ["exp"],
+    });
+    return payload[issuer.appClaim];
+  } catch (error) {
+    if (error instanceof ServingError) throw error;
+    throw refused(mistakeOf(error), error);
+  }
+}
+
+function mistakeOf(error: unknown): string {
+  if (error instanceof errors.JWTExpired) return "the token has expired";
+  if (error instanceof errors.JWTClaimValidationFailed) return `the claim '${error.claim}' of the token does not hold`;
+  if (error instanceof errors.JOSEAlgNotAllowed) return "the algorithm of the token is not allowed";
+  if (error instanceof errors.JWKSMultipleMatchingKeys)
+    return "the token does not say which key it is signed with ('kid')";
+  if (error instanceof errors.JWKSNoMatchingKey)
+    return "the token is signed with a key that its issuer does not publish";
+  return "the signature of the token is wrong";
+}
+
+function refused(message: string, cause?: unknown): ServingError {
+  return new ServingError("UNAUTHENTICATED", message, cause === undefined ? {} : { cause });
+}
