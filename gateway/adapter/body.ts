@@ -5,6 +5,8 @@ export interface BodyBounds {
   readonly maxBytes: number;
   /** How long it may take to arrive: one that trickles in holds a place among the requests under way. */
   readonly timeoutMs: number;
+  /** Told when it took longer: its connection has to be closed then. */
+  readonly onLate: () => void;
 }
 
 /**
@@ -13,11 +15,12 @@ export interface BodyBounds {
  *
  * @throws ServingError PAYLOAD_TOO_LARGE, DEADLINE_EXCEEDED, or CANCELED when the caller hangs up in the middle.
  */
-export async function readBody(request: Request, { maxBytes, timeoutMs }: BodyBounds): Promise<string> {
+export async function readBody(request: Request, { maxBytes, timeoutMs, onLate }: BodyBounds): Promise<string> {
   const declared = request.headers.get("content-length");
   if (declared !== null && Number(declared) > maxBytes) throw tooLarge(maxBytes);
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
+    onLate();
     late.reject(new ServingError("DEADLINE_EXCEEDED", `the request body was not complete within ${timeoutMs} ms`));
   }, timeoutMs);
   try {

@@ -45,12 +45,17 @@ export function createHttpAdapter(options: HttpAdapterOptions): Hono<{ Bindings:
   app.all("*", async (context) => {
     const started = options.now();
     const call = callFromContext(context);
+    let isCut = false;
     const outcome = await options.pipeline(call, async (timeoutMs) => {
-      const body = await readEnvelope(context.req.raw, { maxBytes: options.maxBodyBytes, timeoutMs });
+      const onLate = (): void => {
+        isCut = true;
+      };
+      const body = await readEnvelope(context.req.raw, { maxBytes: options.maxBodyBytes, timeoutMs, onLate });
       if (timeoutMs >= context.env.idleTimeoutMs) context.env.holdOpen();
       return body;
     });
-    const response = responseFromOutcome(outcome, options.isDraining());
+    // What is left of a body that came too late would be kept in memory until its end.
+    const response = responseFromOutcome(outcome, isCut || options.isDraining());
     options.observe(exchangeFrom(outcome, response.status, options.now() - started, call.clientAddress));
     return response;
   });
@@ -92,9 +97,9 @@ async function readEnvelope(request: Request, bounds: BodyBounds): Promise<strin
   return readBody(request, bounds);
 }
 
-function responseFromOutcome(outcome: Outcome, draining: boolean): Response {
+function responseFromOutcome(outcome: Outcome, closes: boolean): Response {
   const headers: Record<string, string> = { "content-type": "application/json", "athena-sid": outcome.sid };
-  if (draining) headers.connection = "close";
+  if (closes) headers.connection = "close";
   if (typeof outcome.result === "string") return new Response(outcome.result, { headers });
   const error = outcome.result;
   const retryAfter = retryAfterFromError(error);

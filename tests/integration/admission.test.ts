@@ -1,0 +1,203 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { createHash, randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { addressOf, type LogLine, type ServiceProcess } from "../../cli/service-process.ts";
+import { type Answer, echoEnvelope, echoedText, post, startGateway, startLoader, urlOf } from "./cluster.ts";
+
+const python = process.env.ATHENA_TEST_PYTHON ?? "python3";
+
+/** A new API key and what the configuration holds of it. */
+function newKey(): { key: string; hash: string } {
+  const id = randomBytes(6).toString("hex");
+  const key = `ak_${id}_${randomBytes(32).toString("base64url")}`;
+  return { key, hash: `${id}:${createHash("sha256").update(key).digest("hex")}` };
+}
+
+const known = newKey();
+const narrow = newKey();
+const limited = newKey();
+const secret = "a-secret-for-signatures";
+
+const admission = {
+  apps: [
+    { id: "123456", services: ["echo"], keys: [known.hash], signatureKeys: [{ key: "asf-key", secret }] },
+    { id: "narrow", services: ["mm*"], keys: [narrow.hash] },
+    {
+      id: "limited",
+      services: ["*"],
+      keys: [limited.hash],
+      limits: { concurrentCalls: 1, requestsPerSecond: 0.01, requestBurst: 3 },
+    },
+  ],
+};
+
+let loader: ServiceProcess;
+let gateway: ServiceProcess;
+let url: string;
+const logged: LogLine[] = [];
+
+beforeAll(async () => {
+  loader = await startLoader(["echo"]);
+  gateway = await startGateway([{ id: "echo", endpoints: [urlOf(loader)] }], { admission }, (line) => {
+    if (line.msg === "request") logged.push(line);
+  });
+  url = `${urlOf(gateway)}/v1/private/echo`;
+});
+
+afterAll(async () => {
+  await gateway.stop();
+  await loader.stop();
+});
+
+const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
+
+async function metric(name: string): Promise<number | undefined> {
+  const text = await (await fetch(`${addressOf(gateway, "admin")}/metrics`)).text();
+  const line = text.split("\n").find((candidate) => candidate.startsWith(`${name} `));
+  return line === undefined ? undefined : Number(line.slice(name.length + 1));
+}
+
+async function eventually(condition: () => Promise<boolean> | boolean): Promise<boolean> {
+  const deadline = performance.now() + 5000;
+  while (performance.now() < deadline) {
+    if (await condition()) return true;
+    await Bun.sleep(20);
+  }
+  return false;
+}
+
+describe("an API key", () => {
+  test("lets its app in, in either header, and names it in the access log", async () => {
+    const byBearer = await post(url, echoEnvelope("one"), bearer(known.key));
+    expect(echoedText(byBearer.body)).toBe("one");
+    const byHeader = await post(url, echoEnvelope("two"), { "x-api-key": known.key });
+    expect(echoedText(byHeader.body)).toBe("two");
+    await eventually(() => logged.some((line) => line.sid === byHeader.body.header.sid));
+    expect(logged.find((line) => line.sid === byHeader.body.header.sid)).toMatchObject({
+      app: "123456",
+      outcome: "OK",
+    });
+  });
+
+  test("stands in for an app_id that is missing, and is refused beside another", async () => {
+    const payload = { data: { text: "aGk=" } };
+    expect((await post(url, { header: {}, payload }, bearer(known.key))).status).toBe(200);
+    const other = await post(url, { header: { app_id: "654321" }, payload }, bearer(known.key));
+    expect(other.status).toBe(403);
+    expect(other.body.header).toMatchObject({ code: 10313, message: expect.stringContaining("'$.header.app_id'") });
+  });
+
+  test("that is missing or wrong is answered with 401, whether there is such a service or not", async () => {
+    for (const headers of [{}, bearer(`${known.key.slice(0, -1)}_`), { authorization: "Basic eDp5" }]) {
+      for (const path of [url, `${urlOf(gateway)}/nobody`]) {
+        const refused = await post(path, echoEnvelope("x"), headers);
+        expect(refused.status).toBe(401);
+        expect(refused.headers.get("www-authenticate")).toContain("Bearer");
+        expect(refused.body.header.code).toBe(10313);
+        expect(refused.body.header.sid).toHaveLength(32);
+      }
+    }
+  });
+
+  test("that is missing is answered before a large body has come", async () => {
+    const hangUp = new AbortController();
+    const endless = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(new Uint8Array(65_536)),
+    });
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: endless,
+      signal: hangUp.signal,
+    });
+    expect(response.status).toBe(401);
+    hangUp.abort();
+  });
+
+  test("opens no service that is not on its app's list", async () => {
+    const refused = await post(url, echoEnvelope("x", "u"), bearer(narrow.key));
+    expect(refused.status).toBe(403);
+    expect(refused.body.header).toMatchObject({ code: 10313, message: "the app may not call service 'echo'" });
+  });
+});
+
+describe("a Python client that signs as ASF's clients do", () => {
+  let calls = 0;
+
+  /** Runs the client; gives each status with the header of its answer. Every run sends another body. */
+  async function call(form: "url" | "headers", options: readonly string[] = [], withSecret = secret) {
+    const script = join(import.meta.dir, "../interop/signed_call.py");
+    const client = Bun.spawn([python, script, form, url, "asf-key", withSecret, ...options], {
+      stdin: new Blob([JSON.stringify(echoEnvelope(`signed ${calls++}`))]),
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    const [output, errors] = await Promise.all([
+      new Response(client.stdout).text(),
+      new Response(client.stderr).text(),
+    ]);
+    expect(errors).toBe("");
+    return output
+      .trim()
+      .split("\n")
+      .map((line) => [Number(line.slice(0, 3)), JSON.parse(line.slice(4)) as Answer["header"]] as const);
+  }
+
+  test("is let in with a signature in the URL, twice within a second too", async () => {
+    expect((await call("url", ["--times", "2"])).map(([status]) => status)).toEqual([200, 200]);
+  });
+
+  test("is let in with a signature in the headers, once", async () => {
+    const [first, second] = await call("headers", ["--times", "2"]);
+    expect(first?.[0]).toBe(200);
+    expect(second).toMatchObject([401, { code: 10313, message: "the signature was used before" }]);
+  });
+
+  test("is refused with a body that is not the signed one, which only the headers can tell", async () => {
+    expect(await call("headers", ["--tamper"])).toMatchObject([[401, { message: expect.stringContaining("SHA-256") }]]);
+    expect(await call("url", ["--tamper"])).toMatchObject([[200, {}]]);
+  });
+
+  test("is refused with a wrong secret, and with a clock that is off by more than 300 s", async () => {
+    expect(await call("url", [], "another-secret-entirely")).toMatchObject([
+      [401, { message: expect.stringContaining("signature is wrong") }],
+    ]);
+    for (const skew of ["310", "-310"]) {
+      expect(await call("headers", ["--skew", skew])).toMatchObject([
+        [401, { message: expect.stringContaining("more than 300 s") }],
+      ]);
+    }
+    expect(await call("headers", ["--skew", "-290"])).toMatchObject([[200, {}]]);
+  });
+});
+
+describe("an app's limits", () => {
+  test("are answered with 429, the time to wait, and a place again when a call is over", async () => {
+    const first = post(url, echoEnvelopeOf("limited", { delayMs: 400 }), bearer(limited.key));
+    expect(
+      await eventually(async () => (await metric('athena_gateway_app_open{app="limited",kind="call"}')) === 1),
+    ).toBe(true);
+    const tooMany = await post(url, echoEnvelopeOf("limited"), bearer(limited.key));
+    expect(tooMany.status).toBe(429);
+    expect(tooMany.headers.get("retry-after")).toBe("1");
+    expect(tooMany.body.header).toMatchObject({
+      code: 10110,
+      message: "the app has as many calls under way as it may",
+    });
+    expect((await first).status).toBe(200);
+    for (let i = 0; i < 2; i++)
+      expect((await post(url, echoEnvelopeOf("limited"), bearer(limited.key))).status).toBe(200);
+    const tooFast = await post(url, echoEnvelopeOf("limited"), bearer(limited.key));
+    expect(tooFast.status).toBe(429);
+    expect(Number(tooFast.headers.get("retry-after"))).toBeWithin(90, 101);
+    expect(await metric('athena_gateway_app_open{app="limited",kind="call"}')).toBe(0);
+    expect(await metric('athena_gateway_admission_total{app="limited",decision="admitted"}')).toBe(3);
+    expect(await metric('athena_gateway_admission_total{app="limited",decision="calls"}')).toBe(1);
+    expect(await metric('athena_gateway_admission_total{app="limited",decision="requests"}')).toBe(1);
+    expect(await metric("athena_gateway_requests_in_flight")).toBe(0);
+  });
+});
+
+function echoEnvelopeOf(app: string, parameters: object = {}): object {
+  return { header: { app_id: app }, parameter: { echo: parameters }, payload: { data: { text: "aGk=" } } };
+}
