@@ -17,7 +17,7 @@ const signatureKeySchema = z
     secret: z.string().min(16).max(512).optional(),
     /** The name of an environment variable that holds it. */
     secretEnv: z.string().min(1).optional(),
-    /** A file that holds it, relative to the configuration file. */
+    /** A file that holds it, relative to the file in which it is named. */
     secretFile: z.string().min(1).optional(),
   })
   .refine(({ secret, secretEnv, secretFile }) => countOf(secret, secretEnv, secretFile) === 1, {

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import {
   type AdmissionBlock,
   type AppBlock,
@@ -42,6 +42,7 @@ export interface AdmissionConfig {
 
 /**
  * Reads the files and the environment variables that an admission block names; `folder` is the configuration file's.
+ * A relative path begins at the folder of the file in which it stands.
  *
  * @throws ConfigError with every one of them that cannot be had, by its key; never with what is in them.
  */
@@ -55,14 +56,16 @@ export function readAdmission(block: AdmissionBlock, folder: string): AdmissionC
       return "";
     }
   };
-  const apps = block.apps ?? loadConfig(resolve(folder, block.appsFile ?? ""), appsFileSchema).apps;
+  const appsPath = block.appsFile === undefined ? undefined : resolve(folder, block.appsFile);
+  const apps = appsPath === undefined ? (block.apps ?? []) : loadConfig(appsPath, appsFileSchema).apps;
+  const appsFolder = appsPath === undefined ? folder : dirname(appsPath);
   const config: AdmissionConfig = {
     apps: apps.map((app, index) => ({
       ...app,
       limits: { ...block.limits, ...app.limits },
       signatureKeys: app.signatureKeys.map((entry, at) => ({
         key: entry.key,
-        secret: attempt(`apps.${index}.signatureKeys.${at}`, () => secretOf(entry, folder)),
+        secret: attempt(`apps.${index}.signatureKeys.${at}`, () => secretOf(entry, appsFolder)),
       })),
     })),
     signature: block.signature,
