@@ -23,6 +23,7 @@ async function connect(timeoutMs = 300, url = redis.url): Promise<RedisConnectio
     url,
     timeoutMs,
     retryMs: 20,
+    probeKey: "probe",
     onChange(isUp) {
       changes.push(isUp);
       changed.resolve();
@@ -111,6 +112,17 @@ describe("a connection to Redis", () => {
     expect((await connect(300, `redis://:a-secret@127.0.0.1:${port}`)).isUp).toBe(true);
     expect((await connect(300, `redis://127.0.0.1:${port}`)).isUp).toBe(false);
     expect((await connect(300, `redis://:wrong@127.0.0.1:${port}`)).isUp).toBe(false);
+  });
+
+  test("to a server that takes no writes counts as none until it does", async () => {
+    const set = (value: string) =>
+      withRedis(redis.url, (client) => client.send("CONFIG", ["SET", "min-replicas-to-write", value]));
+    await set("1");
+    const connection = await connect();
+    expect(connection.isUp).toBe(false);
+    await set("0");
+    await becomes(connection, true);
+    expect(changes).toEqual([false, true]);
   });
 
   test("makes no further attempt once it is disposed of", async () => {

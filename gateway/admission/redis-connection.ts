@@ -29,6 +29,8 @@ export interface RedisConnectionOptions {
   readonly timeoutMs: number;
   /** The pause between two attempts to connect. */
   readonly retryMs: number;
+  /** A key that is written, for a second, to find out whether a server takes commands. */
+  readonly probeKey: string;
   /** Told once when the connection is lost or cannot be made, and once when it is there again. */
   readonly onChange: (isUp: boolean, cause?: unknown) => void;
 }
@@ -73,8 +75,8 @@ export function connectRedis(options: RedisConnectionOptions): RedisConnection {
     });
     try {
       await inTime(candidate.connect(), options.timeoutMs);
-      // A server that is loading its data, or wants a password, accepts connections and refuses commands.
-      await inTime(candidate.send("PING", []), options.timeoutMs);
+      // A server that is loading its data, is a replica, or wants a password accepts connections all the same.
+      await inTime(candidate.send("SET", [options.probeKey, "1", "PX", "1000"]), options.timeoutMs);
       if (isDisposed) return candidate.close();
       candidate.onclose = (cause) => lose(candidate, cause);
       client = candidate;

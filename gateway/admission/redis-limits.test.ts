@@ -17,7 +17,13 @@ afterAll(async () => {
 
 /** Two gateways are two stores on two connections. */
 async function connect(owner: string, now: () => number) {
-  const connection: RedisConnection = connectRedis({ url: redis.url, timeoutMs: 5000, retryMs: 50, onChange() {} });
+  const connection: RedisConnection = connectRedis({
+    url: redis.url,
+    timeoutMs: 5000,
+    retryMs: 50,
+    probeKey: "probe",
+    onChange() {},
+  });
   await connection.attempted;
   const limits = createRedisLimits({ connection, prefix: "t:", leaseMs: 30_000, owner, now, serverNow: now });
   return { connection, limits };
@@ -116,7 +122,7 @@ describe("two gateways on one Redis", () => {
     await one.limits.take(shareOf({ requests: rate, bytes: rate, byteCount: 10, maxOpen: 1 }));
     await one.limits.firstUse("k", "s", 60_000);
     await withRedis(redis.url, async (client) => {
-      const keys = await client.keys("*");
+      const keys = await client.keys("t:*");
       expect(keys).toHaveLength(4);
       for (const key of keys) expect(await client.pttl(key)).toBeGreaterThan(0);
     });
@@ -125,7 +131,7 @@ describe("two gateways on one Redis", () => {
 
 describe("a store on Redis's own clock", () => {
   test("lets a burst in and no more", async () => {
-    const connection = connectRedis({ url: redis.url, timeoutMs: 5000, retryMs: 50, onChange() {} });
+    const connection = connectRedis({ url: redis.url, timeoutMs: 5000, retryMs: 50, probeKey: "probe", onChange() {} });
     await connection.attempted;
     const now = () => performance.now();
     using limits = createRedisLimits({ connection, prefix: "clock:", leaseMs: 30_000, owner: "one", now });

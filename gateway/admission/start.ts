@@ -29,6 +29,7 @@ export interface AdmissionEnvironment {
 
 /** The pause between two attempts to reach Redis. */
 const redisRetryMs = 1000;
+const failureLinePauseMs = 60_000;
 
 /**
  * Puts admission to work, and waits for the first attempt to reach Redis where one is configured; when that fails the
@@ -57,7 +58,7 @@ export async function startAdmission(
           local,
           isUp: () => redis.connection.isUp,
           whenDown: redis.whenDown,
-          onFailure: () => metrics.storeFailed(),
+          onFailure: createFailureReport(environment, metrics.storeFailed),
         });
   const apps = new Map(config.apps.map((app) => [app.id, appFromConfig(app)]));
   const identify = createCredentialCheck({ config, apps, replays: stores, tokens, wallClock });
@@ -71,12 +72,24 @@ export async function startAdmission(
   };
 }
 
+/** Counts every failure and writes a line for one in a minute: whatever is wrong fails with every request. */
+function createFailureReport({ logger, now }: AdmissionEnvironment, count: () => void): (err: unknown) => void {
+  let silentUntil = Number.NEGATIVE_INFINITY;
+  return (err) => {
+    count();
+    if (now() < silentUntil) return;
+    silentUntil = now() + failureLinePauseMs;
+    logger.warn({ err }, "Redis did not carry out a command: limits are not shared meanwhile");
+  };
+}
+
 function startRedis(config: SharedLimitsConfig, { logger, now }: AdmissionEnvironment) {
   const { url, prefix, leaseMs, timeoutMs, whenDown } = config;
   const connection: RedisConnection = connectRedis({
     url,
     timeoutMs,
     retryMs: redisRetryMs,
+    probeKey: `${prefix}probe`,
     onChange(isUp, err) {
       if (isUp) logger.info("limits are shared through Redis");
       else logger.warn({ err, whenDown }, "Redis cannot be reached: limits are not shared");

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { createHash, randomBytes } from "node:crypto";
 import { join } from "node:path";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { addressOf, type LogLine, type ServiceProcess } from "../../cli/service-process.ts";
 import { type Answer, echoEnvelope, echoedText, post, startGateway, startLoader, urlOf } from "./cluster.ts";
 
@@ -31,14 +32,22 @@ const admission = {
   ],
 };
 
+const issuer = await generateKeyPair("ES256");
+const issuerName = "https://id.example.com/";
+const publicKey = { ...(await exportJWK(issuer.publicKey)), kid: "one", alg: "ES256" };
+
 let loader: ServiceProcess;
 let gateway: ServiceProcess;
+let keys: Bun.Server<undefined>;
 let url: string;
 const logged: LogLine[] = [];
 
 beforeAll(async () => {
   loader = await startLoader(["echo"]);
-  gateway = await startGateway([{ id: "echo", endpoints: [urlOf(loader)] }], { admission }, (line) => {
+  keys = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => Response.json({ keys: [publicKey] }) });
+  const jwksUrl = `http://127.0.0.1:${keys.port}/keys`;
+  const options = { admission: { ...admission, tokens: [{ issuer: issuerName, audience: "athena", jwksUrl }] } };
+  gateway = await startGateway([{ id: "echo", endpoints: [urlOf(loader)] }], options, (line) => {
     if (line.msg === "request") logged.push(line);
   });
   url = `${urlOf(gateway)}/v1/private/echo`;
@@ -47,6 +56,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await gateway.stop();
   await loader.stop();
+  await keys.stop(true);
 });
 
 const bearer = (key: string) => ({ authorization: `Bearer ${key}` });
@@ -118,6 +128,22 @@ describe("an API key", () => {
     const refused = await post(url, echoEnvelope("x", "u"), bearer(narrow.key));
     expect(refused.status).toBe(403);
     expect(refused.body.header).toMatchObject({ code: 10313, message: "the app may not call service 'echo'" });
+  });
+});
+
+describe("a token", () => {
+  const tokenOf = (app: string) =>
+    new SignJWT({ sub: app })
+      .setProtectedHeader({ alg: "ES256", kid: "one" })
+      .setIssuer(issuerName)
+      .setAudience("athena")
+      .setExpirationTime("1m")
+      .sign(issuer.privateKey);
+
+  test("lets in the app that it names, and no app that is not configured", async () => {
+    expect((await post(url, echoEnvelope("x"), bearer(await tokenOf("123456")))).status).toBe(200);
+    expect((await post(url, echoEnvelope("x"), bearer(await tokenOf("654321")))).status).toBe(403);
+    expect((await post(url, echoEnvelope("x"), bearer(`${await tokenOf("123456")}x`))).status).toBe(401);
   });
 });
 

