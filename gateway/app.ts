@@ -49,15 +49,17 @@ export async function startGateway(config: GatewayConfig, folder: string, logger
   );
   const inFlight = createInFlight(config.limits.maxRequestsInFlight);
   addInFlightGauge(metrics.registry, inFlight.count);
+  const { registry } = metrics;
+  const { maxBodyBytes } = config.limits;
   const running =
     admissionConfig &&
-    (await startAdmission(admissionConfig, { logger, registry: metrics.registry, now, wallClock: Date.now }));
+    (await startAdmission(admissionConfig, { logger, registry, maxBodyBytes, now, wallClock: Date.now }));
   const admission = running?.admission ?? openAdmission;
   const accessLog = config.accessLog ? createAccessLog() : undefined;
   let draining = false;
   const adapter = createHttpAdapter({
     pipeline: createGatewayPipeline(config, services, { inFlight, admission, now }),
-    maxBodyBytes: config.limits.maxBodyBytes,
+    maxBodyBytes,
     isDraining: () => draining,
     now,
     observe(exchange) {

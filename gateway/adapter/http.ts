@@ -90,7 +90,7 @@ async function readEnvelope(request: Request, bounds: BodyBounds): Promise<strin
   if (mediaType !== "application/json") {
     throw new ServingError("UNSUPPORTED_MEDIA_TYPE", "content-type must be application/json");
   }
-  // An encoded body would have to be decoded within a bound of its own; nothing that calls us sends one.
+  // An encoded body would need a bound on its decoded size as well; clients of the protocol send none.
   if ((request.headers.get("content-encoding") ?? "identity") !== "identity") {
     throw new ServingError("UNSUPPORTED_MEDIA_TYPE", "content-encoding must be identity");
   }

@@ -19,6 +19,7 @@ function start(limits: AppLimits = {}) {
       return { app, digest: request.header("digest") ?? undefined };
     },
     limits: createMemoryLimits(() => 0),
+    maxBodyBytes: 1000,
     metrics: {
       decided: (id, decision) => decisions.push(`${id} ${decision}`),
       opened: () => {
@@ -103,6 +104,15 @@ describe("admission", () => {
     const declared = start(limits).admission;
     (await admit(declared, { "content-length": "100" }))[Symbol.dispose]();
     await expect(admit(declared, { "content-length": "100" })).rejects.toMatchObject({ reason: "RATE_LIMITED" });
+
+    // What nobody would take is not charged for, and what is no number is not believed.
+    const impossible = start(limits).admission;
+    (await admit(impossible, { "content-length": "900000000000" }))[Symbol.dispose]();
+    await expect(admit(impossible)).rejects.toMatchObject({ retryAfterMs: 9010 });
+    const senseless = start(limits).admission;
+    for (const length of ["-5", "abc", "", "1e9"]) {
+      (await admit(senseless, { "content-length": length }))[Symbol.dispose]();
+    }
 
     const undeclared = start(limits).admission;
     using first = await admit(undeclared);

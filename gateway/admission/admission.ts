@@ -63,6 +63,8 @@ export interface AdmissionOptions {
   readonly identify: (request: SignedRequest) => Promise<Identity>;
   readonly limits: LimitStore;
   readonly metrics: AdmissionObserver;
+  /** No body is larger: one that declares more is refused later, and must not be charged for all of it. */
+  readonly maxBodyBytes: number;
 }
 
 /** Told what admission does; apps are those of the configuration, so that they may be labels. */
@@ -78,13 +80,18 @@ export function createAdmission(options: AdmissionOptions): Admission {
   return async (request) => {
     try {
       const identity = await options.identify(request);
-      const byteCount = Number(request.header("content-length") ?? 0);
+      const byteCount = Math.min(declaredBytes(request), options.maxBodyBytes);
       return { app: identity.app.id, admit: (wanted) => admit(identity, { ...wanted, byteCount }, options) };
     } catch (error) {
       options.metrics.decided("", decisionFrom(error));
       throw error;
     }
   };
+}
+
+function declaredBytes(request: SignedRequest): number {
+  const declared = request.header("content-length") ?? "";
+  return /^\d{1,15}$/.test(declared) ? Number(declared) : 0;
 }
 
 /** What is wanted, and how many bytes of body the request declares; 0: none, or it does not tell. */
@@ -118,7 +125,7 @@ function createTicket(
   });
   const accept = async (body: string | Uint8Array): Promise<Admitted> => {
     if (digest !== undefined) assertDigest(digest, body);
-    await spendBytes(app, Buffer.byteLength(body) - byteCount, limits);
+    if (app.bytes !== undefined) await spendBytes(app, Buffer.byteLength(body) - byteCount, limits);
     return admitted;
   };
   metrics.opened(app.id, kind);

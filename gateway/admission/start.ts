@@ -21,6 +21,7 @@ export interface RunningAdmission extends Disposable {
 export interface AdmissionEnvironment {
   readonly logger: Logger;
   readonly registry: Registry;
+  readonly maxBodyBytes: number;
   /** Milliseconds on a clock that never goes back. */
   readonly now: () => number;
   /** Milliseconds since 1970. */
@@ -41,7 +42,7 @@ export async function startAdmission(
   config: AdmissionConfig,
   environment: AdmissionEnvironment,
 ): Promise<RunningAdmission> {
-  const { logger, registry, now, wallClock } = environment;
+  const { logger, registry, maxBodyBytes, now, wallClock } = environment;
   const tokens = createTokenCheck(config.tokens, {
     now,
     onFailedFetch: (issuer, err) => logger.warn({ issuer, err }, "the keys of a token issuer cannot be fetched"),
@@ -63,7 +64,7 @@ export async function startAdmission(
   const apps = new Map(config.apps.map((app) => [app.id, appFromConfig(app)]));
   const identify = createCredentialCheck({ config, apps, replays: stores, tokens, wallClock });
   return {
-    admission: createAdmission({ identify, limits: stores, metrics }),
+    admission: createAdmission({ identify, limits: stores, metrics, maxBodyBytes }),
     [Symbol.dispose]() {
       tokens[Symbol.dispose]();
       redis?.stores[Symbol.dispose]();
