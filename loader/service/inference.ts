@@ -66,9 +66,15 @@ export function createInference(options: InferenceOptions): Inference {
         const checked = checkRequest(served.definition, request, newSid);
         assertResources(service, engine.resources, request.resourceIds);
         using call = createCallSignal(bounds.signal, timeoutOf(served, bounds), service, now);
-        const infer = () => engine.infer(checked, call.signal, call.deadline - now());
-        const result = await scheduler.run(infer, waitingOf(checked, call));
-        return responseFrom(served, checked, finishParts(checked, result.parts, 0, 3), Status.ONCE);
+        const asked = now();
+        let begun = asked;
+        const compute = () => {
+          begun = now();
+          return engine.infer(checked, call.signal, call.deadline - begun);
+        };
+        const result = await scheduler.run(compute, waitingOf(checked, call));
+        const times = { queueUs: microseconds(begun - asked), computeUs: microseconds(now() - begun) };
+        return responseFrom(served, checked, finishParts(checked, result.parts, 0, 3), Status.ONCE, times);
       } catch (thrown) {
         const error = ServingError.from(thrown);
         outcome = error.reason;
@@ -128,9 +134,22 @@ function callable(catalog: Catalog, request: InferRequest, kind: CallKind, drain
   throw new ServingError("UNSUPPORTED_OPERATION", `service '${id}' does not answer ${text}`);
 }
 
-function responseFrom({ definition }: Served, { sid }: InferRequest, parts: Part[], status: Status): InferResponse {
+type Times = Pick<InferResponse, "queueUs" | "computeUs">;
+
+function responseFrom(
+  { definition }: Served,
+  { sid }: InferRequest,
+  parts: Part[],
+  status: Status,
+  times: Times = { queueUs: 0, computeUs: 0 },
+): InferResponse {
   const { id: service, version } = definition;
-  return { $typeName: "athena.v1.InferResponse", sid, status, parts, service, version };
+  return { $typeName: "athena.v1.InferResponse", sid, status, parts, service, version, ...times };
+}
+
+/** As the answer's 32-bit fields hold them: an hour fits, and no call may take longer. */
+function microseconds(ms: number): number {
+  return Math.min(Math.round(ms * 1000), 0xffff_ffff);
 }
 
 function timeoutOf(served: Served, bounds: CallBounds): number {
