@@ -18,6 +18,7 @@ class _Request:
 
     def __init__(self, wrapper, status):
         self.sid = _SID
+        self.resource_ids = []
         self.parameters = {field.key: text_of(field.value) for field in parameters_of(wrapper) if field.value is not None}
         self.expects = {field.key: _type_of(field) for field in outputs_of(wrapper)}
         self.parts = []
