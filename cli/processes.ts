@@ -23,6 +23,8 @@ export class Interrupted extends Error {
 
 /** SIGHUP comes from a terminal that closes. */
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+/** One Ctrl-C may come twice: from the terminal, and from a script's runner that passes it on. */
+const onePressMs = 300;
 /** How long requests in flight have after the command was asked to end; the processes' own limit is shorter. */
 const stopGraceMs = 15_000;
 /** What the processes of commands are configured with: short, because somebody waits at the terminal. */
@@ -38,12 +40,16 @@ export function createProcesses(): Processes {
   });
   // Whoever does not wait for it reads the signal.
   aborted.catch(() => {});
+  let firstAt = Number.NEGATIVE_INFINITY;
   const onSignal = (): void => {
-    if (signal.aborted) {
+    const now = performance.now();
+    if (!signal.aborted) {
+      firstAt = now;
+      controller.abort(new Interrupted("interrupted"));
+    } else if (now - firstAt >= onePressMs) {
       for (const one of running) one.kill("SIGKILL");
       process.exit(1);
     }
-    controller.abort(new Interrupted("interrupted"));
   };
   for (const name of signals) process.on(name, onSignal);
 
@@ -64,6 +70,10 @@ export function createProcesses(): Processes {
         if (signal.aborted) throw signal.reason;
         throw startFailure(name, thrown);
       });
+      if (signal.aborted) {
+        await started.stop(stopGraceMs);
+        throw signal.reason;
+      }
       running.push(started);
       void started.exited.then((code) => controller.abort(new CommandFailure(`the ${name} ended with code ${code}`)));
       return started;

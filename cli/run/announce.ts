@@ -35,7 +35,13 @@ export async function createAnnouncer({ api, loader, gateway, cleanup }: Announc
   const called = new Set<string>();
   const gatewayUrl = dialable(addressOf(gateway, "public"));
   const showCall = async (id: string): Promise<void> => {
-    await waitUntilReady(gateway, [id], readyTimeoutMs);
+    try {
+      await waitUntilReady(gateway, [id], readyTimeoutMs);
+    } catch (thrown) {
+      // Its definition may be one that the gateway refuses; the log says so.
+      console.log(`\n${id} cannot be called through the gateway: ${thrown instanceof Error ? thrown.message : thrown}`);
+      return;
+    }
     called.add(id);
     console.log(`\n${id} is served. Try:\n  ${await callFrom(await api.describe(id), gatewayUrl, folder)}`);
   };
