@@ -60,7 +60,7 @@ function createProgram(onEnd: (code: number) => void): Command {
   program
     .command("run")
     .description("serve folders, and load them anew when their files change")
-    .argument("<dir...>", "folders of services; a wrapper.py or an .onnx file stands for its own")
+    .argument("<dir...>", "folders of services; a service.py, a wrapper.py or an .onnx file stands for its own")
     .option("--host <address>", "where the gateway listens", "127.0.0.1")
     .option("--port <port>", "the gateway's port; 0: any that is free", portFrom, 30889)
     .option("--loader-port <port>", "the loader's port", portFrom, 5090)

@@ -36,9 +36,9 @@ function sourceFrom(path: string): string {
 function sourceFromFile(path: string): string {
   const name = basename(path);
   const folder = dirname(resolve(path));
-  if (name === "wrapper.py" || name === "service.yaml") return folder;
+  if (["wrapper.py", "service.py", "service.yaml"].includes(name)) return folder;
   // NAME/1/model.onnx is version 1 of NAME.
   if (name === "model.onnx") return /^\d+$/.test(basename(folder)) ? dirname(folder) : folder;
   if (extname(name) === ".onnx") return resolve(path);
-  throw new UsageError(`'${path}' is neither a service's folder, nor its wrapper.py, nor an .onnx model`);
+  throw new UsageError(`'${path}' is neither a service's folder, nor its Python file, nor an .onnx model`);
 }

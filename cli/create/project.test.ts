@@ -21,8 +21,8 @@ const filesOf = async (folder: string) => (await readdir(join(root, folder))).to
 
 describe("createProject()", () => {
   for (const [kind, files] of [
-    ["python", [".gitignore", "README.md", "requirements.txt", "wrapper.py"]],
-    ["legacy", [".gitignore", "README.md", "requirements.txt", "service.yaml", "wrapper.py"]],
+    ["python", [".gitignore", "README.md", "requirements.txt", "service.py"]],
+    ["legacy", [".gitignore", "README.md", "requirements.txt", "wrapper.py"]],
     ["cpp", [".gitignore", "Makefile", "README.md", "service.yaml", "wrapper.cpp", "wrapper_abi.h"]],
     ["ts", [".gitignore", "README.md", "processor.ts", "service.yaml"]],
   ] as const) {

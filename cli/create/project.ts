@@ -21,12 +21,13 @@ const fromDefinition = "service.yaml says what goes in, with an example of it, a
 /** What there is to be made of code. */
 export const codeKinds = {
   python: {
-    about: "`wrapper.py` is all of it: what `infer` takes and returns is what goes in and what comes out.",
+    about: "`service.py` is all of it: what `infer` takes and returns is what goes in and what comes out.",
     template: "python",
     copies: new Map(),
   },
   legacy: {
-    about: `\`wrapper.py\` has the interface of the predecessor's SDK; ${fromDefinition}.`,
+    about:
+      "`wrapper.py` has the interface of the predecessor's SDK; its fields say what goes in, with an example, and what comes out.",
     template: "legacy",
     copies: new Map(),
   },

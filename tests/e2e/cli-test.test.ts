@@ -69,10 +69,11 @@ describe("athena test", () => {
   });
 
   test("tells which input has no example, and why a service is not ready", async () => {
-    await replaceIn(join(folder, "broken/service.yaml"), "type: text, example: World", "type: image");
+    await runCommand(folder, "create", "blank", "--cpp");
+    await replaceIn(join(folder, "blank/service.yaml"), "type: text, example: World", "type: image");
     await runCommand(folder, "create", "lost", "--cpp");
     await replaceIn(join(folder, "lost/service.yaml"), "config:", "library: gone.so # config:");
-    const { code, output } = await runCommand(folder, "test", "broken", "lost");
+    const { code, output } = await runCommand(folder, "test", "blank", "lost");
     expect(output).toMatch(/FAIL +call +has test values +input 'name' has no example/);
     expect(output).toMatch(/FAIL +load +is ready .*gone\.so/);
     expect(code).toBe(1);
