@@ -25,6 +25,8 @@ export class Interrupted extends Error {
 const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 /** One Ctrl-C may come twice: from the terminal, and from a script's runner that passes it on. */
 const onePressMs = 300;
+/** How much later than its connections a process's own end is seen. */
+const endOfProcessMs = 500;
 /** How long requests in flight have after the command was asked to end; the processes' own limit is shorter. */
 const stopGraceMs = 15_000;
 /** What the processes of commands are configured with: short, because somebody waits at the terminal. */
@@ -78,7 +80,17 @@ export function createProcesses(): Processes {
       void started.exited.then((code) => controller.abort(new CommandFailure(`the ${name} ended with code ${code}`)));
       return started;
     },
-    during: (work) => Promise.race([work, aborted]),
+    async during(work) {
+      try {
+        return await Promise.race([work, aborted]);
+      } catch (thrown) {
+        // A connection that breaks is seen before the end of the process that it led to, which says more.
+        if (!(thrown instanceof CommandFailure || thrown instanceof Interrupted)) {
+          await Promise.race([aborted, Bun.sleep(endOfProcessMs)]);
+        }
+        throw thrown;
+      }
+    },
     stop,
     async [Symbol.asyncDispose]() {
       await stop();

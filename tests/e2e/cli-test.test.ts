@@ -99,4 +99,15 @@ describe("athena test", () => {
     expect(await command.exited).toBe(130);
     expect(() => process.kill(loader, 0)).toThrow();
   });
+
+  test("says that the loader ended, when that is why nothing is checked", async () => {
+    await using command = startCommand(folder, "test", "slow");
+    const isAsked = (): boolean => [...childrenOf(command.pid).values()].some((pid) => childrenOf(pid).size > 0);
+    while (!isAsked()) await Bun.sleep(10);
+    const [loader = 0] = childrenOf(command.pid).values();
+    process.kill(loader, "SIGKILL");
+    expect(await command.exited).toBe(1);
+    expect(command.output()).toContain("error: the loader ended with code 137");
+    expect(command.output()).not.toContain("    at ");
+  });
 });
