@@ -33,14 +33,14 @@ const minPauseMs = 100;
 export function createHealthWatch(options: HealthWatchOptions): HealthWatch {
   const { probe, intervalMs, timeoutMs, failures, onHealth, random } = options;
   const stopping = new AbortController();
-  let isReady = true;
+  let current: EngineHealth = { ready: true };
   let unanswered = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let dueAt = 0;
 
   const become = (health: EngineHealth): void => {
-    if (stopping.signal.aborted || (health.ready && isReady)) return;
-    isReady = health.ready;
+    if (stopping.signal.aborted || Bun.deepEquals(health, current)) return;
+    current = health;
     onHealth(health);
   };
   const ask = async (): Promise<void> => {
@@ -55,10 +55,10 @@ export function createHealthWatch(options: HealthWatchOptions): HealthWatch {
       unanswered += 1;
       const isAnswer = error.reason === "SERVICE_NOT_READY";
       if (isAnswer || unanswered >= failures) {
-        become({ ready: false, reason: isAnswer ? error.message : `no answer to ${unanswered} probes` });
+        become({ ready: false, reason: isAnswer ? error.message : `no answer to ${failures} probes` });
       }
     }
-    if (!stopping.signal.aborted) order(isReady ? intervalMs : Math.min(intervalMs, maxRecoveryPauseMs));
+    if (!stopping.signal.aborted) order(current.ready ? intervalMs : Math.min(intervalMs, maxRecoveryPauseMs));
   };
   const order = (pauseMs: number): void => {
     clearTimeout(timer);
