@@ -208,6 +208,7 @@ describe("a service that is written for the module athena", () => {
     const failure = async (service?: string): Promise<string> =>
       (await failureOf(buildEngine("modern.py", { class: service }).start(never))).message;
     expect(await failure("nothing")).toBe("TypeError: nothing: what it returns needs a type");
+    expect(await failure("never")).toBe("TypeError: never: it answers neither once-calls nor sessions");
     expect(await failure("Missing")).toBe("modern.py has no class Missing");
     expect(await failure("Measures")).toContain("neither decorated with athena.service nor a wrapper");
     expect(await failure()).toContain("modern.py has more than one service: the engine's key class says which of ");

@@ -130,7 +130,15 @@ describe("a session with an input that is an iterator", () => {
       { name: "language", required: false },
     ]);
     expect(await ask(engine, requestOf({ sound: "ab" }, { prefix: "<" }))).toBe("<AB");
-    expect(await collect(engine, open(), chunks({ sound: "a" }, { sound: "" }))).toEqual(["BEGIN en:A", "END "]);
+    expect(await collect(engine, open(), chunks({ sound: "a", language: "en" }, { sound: "" }))).toEqual([
+      "BEGIN en:A",
+      "END ",
+    ]);
+    // One kind of call alone requires it, so that the definition of both does not.
+    expect(await failureOf(collect(engine, open(), chunks({ sound: "a" })))).toMatchObject({
+      reason: "INVALID_INPUT",
+      message: "payload.language is required",
+    });
   });
 
   test("may end in one result, once as well", async () => {
@@ -157,7 +165,11 @@ describe("a session with an input that is an iterator", () => {
   test("runs beside others, each with its own chunks", async () => {
     const { engine } = await start("Listener");
     const sessions = ["w", "x", "y", "z"].map((name) =>
-      collect(engine, open({}, name), chunks(...Array.from({ length: 100 }, (_, i) => ({ sound: `${name}${i}` })))),
+      collect(
+        engine,
+        open({}, name),
+        chunks(...Array.from({ length: 100 }, (_, i) => ({ sound: `${name}${i}`, language: "en" }))),
+      ),
     );
     for (const [index, results] of (await Promise.all(sessions)).entries()) {
       expect(results).toHaveLength(101);

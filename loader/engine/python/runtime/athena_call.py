@@ -28,6 +28,12 @@ class WrapperFailed(Exception):
         self.code = code
 
 
+# Errors that have a code, and whose words are all there is to say.
+_told = (Error, WrapperFailed, FrameTooLarge)
+# As much as the loader tells.
+_MAX_WORDS = 4096
+
+
 def failure(error):
     """The body of a FAILED frame for anything that user code threw."""
     try:
@@ -49,12 +55,6 @@ def report(error):
         traceback.print_exception(type(error), error, error.__traceback__)
     except Exception:  # user code has closed the output
         pass
-
-
-# Errors that have a code, and whose words are all there is to say.
-_told = (Error, WrapperFailed, FrameTooLarge)
-# As much as the loader tells.
-_MAX_WORDS = 4096
 
 
 class Calls:
@@ -220,7 +220,7 @@ def run(calls, function, *arguments):
 
 
 def _is_sending(thread):
-    """Whether user code has called back and a thread is on its way to the loader: a frame must not be torn."""
+    """Whether a thread whose user code has called back is on its way to the loader: a frame must not be torn."""
     frame = sys._current_frames().get(thread)
     while frame is not None:
         if frame.f_code.co_filename == Channel.flush.__code__.co_filename:

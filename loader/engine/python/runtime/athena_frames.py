@@ -11,6 +11,7 @@ TEXT, AUDIO, IMAGE, VIDEO, OTHER = range(1, 6)
 HEADER = struct.Struct("<IBI")
 _U32 = struct.Struct("<I")
 _I32 = struct.Struct("<i")
+_read_u32 = _U32.unpack_from
 
 
 class Fields:
@@ -29,10 +30,11 @@ class Fields:
         return self.take(self.u32())
 
     def text(self):
-        return self.take(self.u32()).decode("utf-8")
+        return self.bytes().decode("utf-8")
 
     def map(self):
-        return {self.text(): self.text() for _ in range(self.u32())}
+        count = self.u32()
+        return {self.text(): self.text() for _ in range(count)} if count else {}
 
     def part(self):
         """(name, type, attributes, data)"""
@@ -43,7 +45,8 @@ class Fields:
         return self.text(), self.u8(), self.map()
 
     def list(self, read):
-        return [read() for _ in range(self.u32())]
+        count = self.u32()
+        return [read() for _ in range(count)] if count else []
 
 
 class Body(Fields):
@@ -60,6 +63,18 @@ class Body(Fields):
         if end > self._end:
             raise ValueError("a frame ends too early")
         return self._chunk[start:end]
+
+    # A request has a dozen lengths: reading them in place is a third of the time of reading it.
+
+    def u32(self):
+        start = self._at
+        self._at = end = start + 4
+        if end > self._end:
+            raise ValueError("a frame ends too early")
+        return _read_u32(self._chunk, start)[0]
+
+    def bytes(self):
+        return self.take(self.u32())
 
 
 class Request:

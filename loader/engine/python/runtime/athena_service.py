@@ -34,6 +34,8 @@ class Runner:
         once = infer or stream
         is_once = self._declared.once is not False and (not once.signature.is_iterated or once.signature.joins)
         self._once = once if is_once else None
+        if self._once is None and self._session is None:
+            raise TypeError("%s: it answers neither once-calls nor sessions" % target.__name__)
         self._description = self._describe()
         self._loop = None
         is_async = any(method.signature.is_async for method in self._methods.values())
@@ -67,24 +69,23 @@ class Runner:
         return self._description
 
     def _describe(self):
+        # What one kind of call alone requires is refused by its function, not by the definition, which is of both.
         signatures = [method.signature for method in (self._once, self._session) if method is not None]
         inputs, outputs, parameters = {}, {}, {}
         for signature in signatures:
             for one in signature.inputs:
-                _add(inputs, one, {"required": one.is_required})
+                _add(inputs, one, {"required": _is_required(one.name, [each.inputs for each in signatures])})
             for one in signature.outputs:
                 _add(outputs, one, {"attributes": one.codec.attributes})
-            parameters.update({parameter.name: parameter for parameter in signature.parameters})
-        schema = {
-            "type": "object",
-            "properties": {name: parameter.schema() for name, parameter in parameters.items()},
-            "required": [name for name, parameter in parameters.items() if parameter.is_required],
-        }
+            parameters.update({parameter.name: parameter.schema() for parameter in signature.parameters})
+        lists = [signature.parameters for signature in signatures]
+        required = [name for name in parameters if _is_required(name, lists)]
+        schema = {"type": "object", "properties": parameters, "required": required}
         batch = self._once.signature.batch if self._once is not None else None
         batching = {} if batch is None else {"maxBatchRows": batch.max_rows, "maxBatchDelayMs": batch.max_delay_ms}
         return {
-            "id": self._declared.id or "",
-            "version": self._declared.version or "",
+            "id": str(self._declared.id or ""),
+            "version": str(self._declared.version or ""),
             "description": self._declared.description or inspect.cleandoc(self._target.__doc__ or ""),
             "inputs": list(inputs.values()),
             "outputs": list(outputs.values()),
@@ -131,6 +132,11 @@ class Runner:
         else:
             stream.session = athena_streams.Session(self._session, stream)
             start(stream.session.run)
+
+
+def _is_required(name, lists):
+    """Whether each of these lists has an argument of this name that it requires."""
+    return all(any(one.name == name and one.is_required for one in arguments) for arguments in lists)
 
 
 def _add(definitions, one, more):

@@ -11,11 +11,13 @@ import threading
 import time
 import traceback
 
-# Calls that take longer, in a running mean, are worth a thread of their own.
+# A call that takes longer is worth a thread of its own.
 _QUICK_S = 0.0002
-_WEIGHT = 1 / 16
-# More counts for no more: a call that met a busy processor does not change what its service is like.
-_LONG_S = 0.004
+# Each quick call is a reason to take the next one for quick, each other one a reason against it: some take longer only
+# because the machine does something else. So many reasons are enough, and more are not counted.
+_LOSS = 4
+_ENOUGH = 32
+_MOST = 64
 # After one to two of these another thread takes over the reading.
 _TICK_S = 0.004
 
@@ -29,7 +31,7 @@ class Threads:
         self._lock = threading.Lock()
         # Whose turn it is to read; a thread that was relieved sees another number.
         self._turn = 0
-        self._mean_s = _LONG_S
+        self._credit = 0
         # The number of the call that the reading thread runs itself now, 0 for none, and how many it ran.
         self._running = 0
         self._begun = 0
@@ -57,7 +59,7 @@ class Threads:
 
     def run(self, work):
         """Runs this on the thread that fits; to be called by the thread that reads."""
-        if self._mean_s > _QUICK_S:
+        if self._credit < _ENOUGH:
             self._work.put(functools.partial(self._measured, work))
             return
         with self._lock:
@@ -82,7 +84,10 @@ class Threads:
     def _measured(self, work):
         start = time.perf_counter()
         work()
-        self._mean_s += _WEIGHT * (min(time.perf_counter() - start, _LONG_S) - self._mean_s)
+        if time.perf_counter() - start < _QUICK_S:
+            self._credit = min(_MOST, self._credit + 1)
+        else:
+            self._credit = max(0, self._credit - _LOSS)
 
     def _watch(self):
         while True:
@@ -98,7 +103,7 @@ class Threads:
                     last = self._begun
 
     def _relieve(self):
-        self._mean_s = _LONG_S
+        self._credit = 0
         self._running = 0
         self._turn += 1
         self._work.put(functools.partial(self._read, self._turn))
