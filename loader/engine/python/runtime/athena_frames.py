@@ -64,7 +64,7 @@ class Body(Fields):
             raise ValueError("a frame ends too early")
         return self._chunk[start:end]
 
-    # A request has a dozen lengths: reading them in place is a third of the time of reading it.
+    # A request has a dozen lengths: reading them in place saves a fifth of the time that reading it takes.
 
     def u32(self):
         start = self._at
