@@ -232,6 +232,35 @@ describe("a service that is written for the module athena", () => {
   });
 });
 
+test("quick and slow calls beside each other are each answered, and cancelled ones harm nobody", async () => {
+  const { engine } = await start("mixed", { threads: 16 });
+  const processes = new Set<string>();
+  const outcomes = { answered: 0, canceled: 0 };
+  let begun = 0;
+  const caller = async (): Promise<void> => {
+    while (begun < 6000) {
+      const number = ++begun;
+      const signal = AbortSignal.timeout(20_000);
+      const hangUp = new AbortController();
+      const parameters = number % 100 === 0 ? { pause: "0.02" } : {};
+      const call = ask(engine, requestOf({ text: `${number}` }, parameters), AbortSignal.any([signal, hangUp.signal]));
+      if (number % 97 === 0) hangUp.abort(new ServingError("CANCELED", "hung up"));
+      const answer = await call.catch((error: unknown) => ServingError.from(error).reason);
+      if (answer === "CANCELED") outcomes.canceled += 1;
+      else {
+        const [text = "", pid = ""] = answer.split(" ");
+        expect(text).toBe(`${number}`);
+        processes.add(pid);
+        outcomes.answered += 1;
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: 32 }, caller));
+  expect(outcomes.answered + outcomes.canceled).toBe(6000);
+  expect(outcomes.canceled).toBeLessThanOrEqual(61);
+  expect(processes.size).toBe(1);
+});
+
 test("the worker is written in Python 3.8", () => {
   const code = [
     "import ast, pathlib, sys",

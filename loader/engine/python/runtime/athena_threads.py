@@ -93,13 +93,15 @@ class Threads:
         while True:
             self._alarm.acquire()
             last = -1
-            while self._is_watched:
+            while True:
                 time.sleep(_TICK_S)
                 with self._lock:
                     if self._running != 0 and self._running == last:
                         self._relieve()
                     if self._running == 0 and self._begun == last:
+                        # Nothing ran since the last look; the next that does gives the alarm.
                         self._is_watched = False
+                        break
                     last = self._begun
 
     def _relieve(self):
