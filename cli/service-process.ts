@@ -23,6 +23,8 @@ export interface ServiceProcessOptions {
   readonly main: string;
   /** The configuration file's text. It is written to a temporary folder, so paths in it must be absolute. */
   readonly config: string;
+  /** Environment variables beside those of this process. */
+  readonly env?: Readonly<Record<string, string>>;
   /** How long it may take until it listens. */
   readonly startTimeoutMs?: number;
   /** Told of each log line, listening or not. */
@@ -100,7 +102,7 @@ export async function startServiceProcess(options: ServiceProcessOptions): Promi
 
 type ServiceChild = Bun.Subprocess<"ignore", "pipe", "pipe">;
 
-function spawnMain({ main, ownGroup = false }: ServiceProcessOptions, configFile: string): ServiceChild {
+function spawnMain({ main, env, ownGroup = false }: ServiceProcessOptions, configFile: string): ServiceChild {
   const preload = ownGroup ? ["--preload", join(import.meta.dir, "end-with-starter.ts")] : [];
   const level = process.env.LOG_LEVEL;
   return Bun.spawn([process.execPath, ...preload, join(root, main), "--config", configFile], {
@@ -108,7 +110,7 @@ function spawnMain({ main, ownGroup = false }: ServiceProcessOptions, configFile
     stderr: "pipe",
     stdin: "ignore",
     // It tells in its log where it listens.
-    env: { ...process.env, LOG_LEVEL: level === "debug" || level === "trace" ? level : "info" },
+    env: { ...process.env, ...env, LOG_LEVEL: level === "debug" || level === "trace" ? level : "info" },
     detached: ownGroup,
   });
 }
