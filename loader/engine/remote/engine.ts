@@ -3,6 +3,7 @@ import { ServingError } from "../../../proto/errors.ts";
 import { ServiceDefinitionSchema } from "../../../proto/gen/athena/v1/service_pb.ts";
 import type { Engine, EngineDescription, EngineHealth } from "../engine.ts";
 import { assertDeclared } from "./assert-declared.ts";
+import { createCallScope } from "./call-scope.ts";
 import { type HeaderSource, resolveHeaders } from "./headers.ts";
 import { createHealthWatch, type HealthWatch } from "./health-watch.ts";
 import { createOipGrpc, type OipGrpcOptions } from "./oip/grpc.ts";
@@ -42,7 +43,6 @@ export function createRemoteEngine(options: RemoteEngineOptions): Engine {
     if (protocol !== undefined && watch !== undefined && !stopping.signal.aborted) return protocol;
     throw new ServingError("SERVICE_NOT_READY", `the engine of service '${service}' does not run`);
   };
-  const untilStopped = (signal: AbortSignal): AbortSignal => AbortSignal.any([signal, stopping.signal]);
   const failed = (thrown: unknown): ServingError => {
     const error = ServingError.from(thrown);
     if (suspicious.has(error.reason)) watch?.suspect();
@@ -51,6 +51,7 @@ export function createRemoteEngine(options: RemoteEngineOptions): Engine {
 
   return {
     async start(signal) {
+      using scope = createCallScope(signal, stopping.signal);
       const headers = resolveHeaders(options.headers);
       const server = createProtocol({ ...options, headers });
       protocol = server;
@@ -62,7 +63,7 @@ export function createRemoteEngine(options: RemoteEngineOptions): Engine {
         service,
         startTimeoutMs,
         timeoutMs: options.health.timeoutMs,
-        signal: untilStopped(signal),
+        signal: scope.signal,
         onProgress,
       });
       assertDeclared(service, options.declared, told);
@@ -73,13 +74,19 @@ export function createRemoteEngine(options: RemoteEngineOptions): Engine {
     async infer(request, signal, timeoutMs) {
       const server = running();
       signal.throwIfAborted();
-      return server.infer(request, untilStopped(signal), timeoutMs).catch((error) => Promise.reject(failed(error)));
+      using scope = createCallScope(signal, stopping.signal);
+      try {
+        return await server.infer(request, scope.signal, timeoutMs);
+      } catch (error) {
+        throw failed(error);
+      }
     },
     async *stream(request, inputs, signal, timeoutMs) {
       const server = running();
       signal.throwIfAborted();
+      using scope = createCallScope(signal, stopping.signal);
       try {
-        yield* server.stream(request, inputs, untilStopped(signal), timeoutMs);
+        yield* server.stream(request, inputs, scope.signal, timeoutMs);
       } catch (error) {
         throw failed(error);
       }

@@ -96,7 +96,7 @@ async function joinChunks(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array
   return parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
 }
 
-/** Codes of a connection that did not come about. */
+/** Codes of a connection that did not come about; those of certificates that are not believed beside them. */
 const unreachableCodes: ReadonlySet<unknown> = new Set([
   "ECONNREFUSED",
   "ConnectionRefused",
@@ -117,7 +117,7 @@ async function orServingError<Result>(
   } catch (thrown) {
     if (signal.aborted) throw ServingError.from(signal.reason);
     const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
-    const isUnreachable = unreachableCodes.has(code) || String(code).includes("CERT");
+    const isUnreachable = unreachableCodes.has(code) || /CERT|SIGNATURE|ISSUER/.test(String(code));
     throw isUnreachable ? unreachableError(service, thrown) : brokenError(service, thrown);
   }
 }

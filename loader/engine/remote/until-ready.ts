@@ -1,5 +1,5 @@
 import { ServingError } from "../../../proto/errors.ts";
-import { limitTime } from "./time-limit.ts";
+import { limitTime } from "./call-scope.ts";
 
 /** What {@link untilReady} waits with. */
 export interface UntilReadyOptions<Answer> {

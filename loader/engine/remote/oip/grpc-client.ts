@@ -2,6 +2,7 @@ import { type Client, Code, ConnectError, createClient, type Interceptor } from 
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { type Reason, ServingError } from "../../../../proto/errors.ts";
 import { GRPCInferenceService } from "../../../../proto/gen/inference/grpc_service_pb.ts";
+import { orAborted } from "../call-scope.ts";
 import type { RemoteProtocolOptions } from "../protocol.ts";
 import { brokenError, serverError, unreachableError, unusableError } from "../server-error.ts";
 
@@ -49,7 +50,8 @@ export function createGrpcClient(options: RemoteProtocolOptions): GrpcClient {
     async call({ signal, timeoutMs }, run) {
       signal.throwIfAborted();
       // Asked before the call, so that a connection which does not come about is known from one that breaks.
-      if ((await sessionManager.connect()) === "error") throw unreachableError(service, sessionManager.error());
+      if ((await orAborted(sessionManager.connect(), signal)) === "error")
+        throw unreachableError(service, sessionManager.error());
       const timeout = timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, Math.ceil(timeoutMs)) };
       // Servers that know the header end a stream with the status of its error, and do not only tell its words.
       const init = { signal, headers: { triton_grpc_error: "true" }, ...timeout };

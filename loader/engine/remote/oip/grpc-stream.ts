@@ -1,6 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { ServingError } from "../../../../proto/errors.ts";
 import type { ModelInferRequestSchema, ModelInferResponse } from "../../../../proto/gen/inference/grpc_service_pb.ts";
+import { createCallScope } from "../call-scope.ts";
 import { serverError, silentError, unusableError } from "../server-error.ts";
 import { watchSilence } from "../silence.ts";
 import { errorFromThrown, type GrpcBounds, type GrpcClient } from "./grpc-client.ts";
@@ -24,9 +25,9 @@ export interface StreamedCall {
  */
 export async function* streamedResponses(call: StreamedCall): AsyncGenerator<ModelInferResponse> {
   const { service, grpc, request, bounds, idleTimeoutMs } = call;
-  const ending = new AbortController();
-  const signal = AbortSignal.any([bounds.signal, ending.signal]);
-  const onSilence = (): void => ending.abort(silentError(service, idleTimeoutMs));
+  using scope = createCallScope(bounds.signal);
+  const { signal } = scope;
+  const onSilence = (): void => scope.abort(silentError(service, idleTimeoutMs));
   try {
     const answers = await grpc.call({ ...bounds, signal }, async (client, init) =>
       client.modelStreamInfer(single(request), init),
@@ -40,7 +41,7 @@ export async function* streamedResponses(call: StreamedCall): AsyncGenerator<Mod
   } catch (thrown) {
     throw errorFromThrown(service, thrown, signal);
   } finally {
-    ending.abort(new ServingError("CANCELED", "nobody reads any more"));
+    scope.abort(new ServingError("CANCELED", "nobody reads any more"));
   }
 }
 

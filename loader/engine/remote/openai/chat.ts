@@ -3,6 +3,7 @@ import { ServingError } from "../../../../proto/errors.ts";
 import { type InferRequest, Status } from "../../../../proto/gen/athena/v1/inference_pb.ts";
 import { type Part, PartType } from "../../../../proto/gen/athena/v1/part_pb.ts";
 import type { EngineResult } from "../../engine.ts";
+import { createCallScope } from "../call-scope.ts";
 import { createHttpClient, type HttpClient } from "../http-client.ts";
 import { joinParts } from "../join-parts.ts";
 import type { RemoteProtocol, RemoteProtocolOptions } from "../protocol.ts";
@@ -31,10 +32,9 @@ export function createOpenai(options: RemoteProtocolOptions & OpenaiOptions): Re
 
   const complete = async function* (request: InferRequest, outer: AbortSignal): AsyncGenerator<EngineResult> {
     const body = chatBody(request, { ...options, parameters });
-    const ending = new AbortController();
-    const signal = AbortSignal.any([outer, ending.signal]);
-    const onSilence = (): void => ending.abort(silentError(service, idleTimeoutMs));
-    const chunks = watchSilence(openStream(service, http, body, signal), idleTimeoutMs, onSilence);
+    using scope = createCallScope(outer);
+    const onSilence = (): void => scope.abort(silentError(service, idleTimeoutMs));
+    const chunks = watchSilence(openStream(service, http, body, scope.signal), idleTimeoutMs, onSilence);
     let status = Status.BEGIN;
     let finishReason: string | undefined;
     let usage: object | undefined;
