@@ -10,7 +10,7 @@ import { buildNativeHost } from "./build.ts";
 import { createNativeEngine } from "./engine.ts";
 
 /** Host and wrapper, both compiled so that a wrong access or a leak is reported the moment it happens, or at the end. */
-const flags = ["-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"];
+const flags = ["-g", "-O0", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"];
 const source = join(import.meta.dir, "../../../tests/fixtures/wrappers/native.cpp");
 const never = new AbortController().signal;
 let folder: string;
