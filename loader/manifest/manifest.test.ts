@@ -6,8 +6,9 @@ import { create } from "@bufbuild/protobuf";
 import { parseConfig } from "../../config/load.ts";
 import { PartType } from "../../proto/gen/athena/v1/part_pb.ts";
 import { ServiceDefinitionSchema } from "../../proto/gen/athena/v1/service_pb.ts";
+import { createEchoEngine } from "../engine/echo/engine.ts";
 import { modelFileFromPath } from "../engine/onnx/model-file.ts";
-import { definitionFrom } from "./definition.ts";
+import { assertDescribed, definitionFrom } from "./definition.ts";
 import { loadManifest, manifestSchema } from "./manifest.ts";
 
 const parse = (text: string) => parseConfig(text, manifestSchema, "service.yaml");
@@ -39,6 +40,17 @@ describe("a service.yaml", () => {
     expect(() => parse("id: a\nengine: { kind: onnx }")).toThrow("line 2: engine: model or processor is required");
     expect(() => parse(`${base}once: false`)).toThrow("once and stream cannot both be false");
   });
+});
+
+test("personal resources have room where service.yaml gives it, and need an engine that takes them", () => {
+  const base = "id: a\nengine: { kind: echo }\ninputs: {}\noutputs: {}\n";
+  expect(parse(base).resources).toBeUndefined();
+  expect(parse(`${base}resources: {}`).resources).toEqual({ maxCount: 1000, maxBytes: 268_435_456, timeoutMs: 30_000 });
+  expect(() => parse(`${base}resources: { maxCount: 0 }`)).toThrow("line 5: resources.maxCount");
+  const manifest = parse(`${base}resources: {}`);
+  expect(() => assertDescribed(manifest, undefined, createEchoEngine())).toThrow(
+    "service 'a': service.yaml has resources, and its echo engine takes none",
+  );
 });
 
 describe("a service without a service.yaml", () => {
