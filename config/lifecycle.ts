@@ -7,6 +7,9 @@ export interface Drainable {
   drain(): Promise<boolean>;
 }
 
+/** Signals that follow each other this soon are one: `bun run` passes on what the terminal has sent to the process already. */
+const oneSignalMs = 300;
+
 /**
  * Starts a process's work and ends the process when SIGTERM or SIGINT comes: with 0 when all that was under way has
  * finished, else with 1. A second signal ends it at once. What the start throws is logged, and the process ends with 1.
@@ -14,10 +17,13 @@ export interface Drainable {
 export async function runUntilSignal(logger: Logger, start: () => Drainable | Promise<Drainable>): Promise<void> {
   try {
     const running = await start();
-    let isStopping = false;
+    let askedAt: number | undefined;
     const stop = async (signal: string): Promise<void> => {
-      if (isStopping) process.exit(1);
-      isStopping = true;
+      if (askedAt !== undefined) {
+        if (performance.now() - askedAt > oneSignalMs) process.exit(1);
+        return;
+      }
+      askedAt = performance.now();
       logger.info({ signal }, "draining");
       const complete = await running.drain();
       logger.info({ complete }, "stopped");

@@ -29,7 +29,8 @@ export async function startGateway(
   const config = JSON.stringify({
     listen: { host: "127.0.0.1", port: 0 },
     admin: { host: "127.0.0.1", port: 0 },
-    healthCheck: { intervalMs: 100, timeoutMs: 500 },
+    // A probe that waits for its turn on a busy machine is no sign of a dead loader.
+    healthCheck: { intervalMs: 100, timeoutMs: 5000 },
     drainTimeoutMs: 5000,
     ...options,
     services,
