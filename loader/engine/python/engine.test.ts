@@ -98,6 +98,10 @@ describe("a wrapper of the predecessor", () => {
     expect(await ask(await started("short.py"), requestOf("abc"))).toBe("cba");
   });
 
+  test("may be a class of its own, with some of the methods only", async () => {
+    expect(await ask(await started("bare.py"), requestOf("abc"))).toBe("ABC");
+  });
+
   test("may answer through the callback, from any thread", async () => {
     const engine = await started("asynchronous.py", { threads: 8 });
     const answers = Array.from({ length: 50 }, (_, i) => ask(engine, requestOf(`${i}`, undefined, `sid-${i}`)));

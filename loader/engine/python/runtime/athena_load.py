@@ -23,8 +23,17 @@ def load(path, name, flush):
     if any(hasattr(target, method) for method in _METHODS):
         import athena_wrapper
 
-        return athena_wrapper.Runner(target())
+        return athena_wrapper.Runner(_with_base(target)())
     raise WrapperFailed("%s is neither decorated with athena.service nor a wrapper of the predecessor" % target.__name__)
+
+
+def _with_base(target):
+    """The class with what it would have inherited, where it does not inherit from the SDK's class."""
+    from aiges.sdk import WrapperBase
+
+    if not isinstance(target, type) or issubclass(target, WrapperBase):
+        return target
+    return type(target.__name__, (target, WrapperBase), {"__module__": target.__module__, "__doc__": target.__doc__})
 
 
 def _import(path):
