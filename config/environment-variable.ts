@@ -1,4 +1,4 @@
-/** The value of an environment variable whose name stands in a configuration, such as an API key. Undefined when it is not set or empty. */
+/** The value of an environment variable that a configuration names, such as an API key; undefined for none. */
 export function environmentVariable(name: string): string | undefined {
   return process.env[name]?.trim() || undefined;
 }

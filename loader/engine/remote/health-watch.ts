@@ -6,7 +6,7 @@ import { limitTime } from "./call-scope.ts";
 export interface HealthWatchOptions {
   /** Resolves when calls can be taken. A rejection with SERVICE_NOT_READY is an answer, any other the lack of one. */
   readonly probe: (signal: AbortSignal) => Promise<void>;
-  /** Between two probes while the server is ready; at most a second while it is not. Each pause differs by up to a tenth. */
+  /** Between two probes while the server is ready, a second at most while it is not; up to a tenth more or less. */
   readonly intervalMs: number;
   /** How long a probe may take. */
   readonly timeoutMs: number;

@@ -37,8 +37,8 @@ export interface HttpClientOptions {
 const maxErrorBytes = 16_384;
 
 /**
- * Builds a client of one server. Each request has a connection of its own: a kept one may be closed by the server just when
- * a request leaves on it, and then nobody knows whether the request was run. It costs a tenth of a millisecond. Redirects are
+ * Builds a client of one server. Each request has a connection of its own, at a tenth of a millisecond: a kept one may be
+ * closed by the server just when a request leaves on it, and then nobody knows whether the request was run. Redirects are
  * not followed, and compression is not asked for: a small answer may unpack to a large one.
  */
 export function createHttpClient(options: HttpClientOptions): HttpClient {

@@ -18,14 +18,8 @@ export interface UntilReadyOptions<Answer> {
 const firstPauseMs = 50;
 const longestPauseMs = 1000;
 
-/** Reasons that say that the server is not there yet; any other one will not go away by waiting. */
-const passing: ReadonlySet<string> = new Set([
-  "SERVICE_NOT_READY",
-  "SERVICE_BUSY",
-  "ENGINE_CRASHED",
-  "ENGINE_FAILED",
-  "DEADLINE_EXCEEDED",
-]);
+/** What does not go away by waiting: it is not a server of this kind. */
+const lasting: ReadonlySet<string> = new Set(["OUTPUT_UNEXPECTED", "UNSUPPORTED_OPERATION"]);
 
 /**
  * Asks a server again and again until it answers: a container may take minutes to load its model.
@@ -43,7 +37,7 @@ export async function untilReady<Answer>(options: UntilReadyOptions<Answer>): Pr
     } catch (thrown) {
       const error = ServingError.from(thrown);
       if (signal.aborted) break;
-      if (!passing.has(error.reason)) throw error;
+      if (lasting.has(error.reason)) throw error;
       if (error.message !== missing) onProgress(`waiting: ${error.message}`);
       missing = error.message;
     }

@@ -84,7 +84,7 @@ export function createOipHttp(options: RemoteProtocolOptions & OipHttpOptions): 
   };
 }
 
-/** The model's word counts: a server that has several may not be ready because of another. What the server says is the reason. */
+/** The model's word counts: a server that has several may not be ready because of another. */
 async function askReady(service: string, http: HttpClient, path: string, signal: AbortSignal): Promise<void> {
   const ask = async (probed: string): Promise<ServingError | undefined> => {
     try {

@@ -37,7 +37,7 @@ export type BytesText = "utf8" | "base64";
 /**
  * The elements of a tensor as the text of a flat JSON array; INT64 and UINT64 with every digit.
  *
- * @throws RangeError that says what JSON cannot carry: FP16 and BF16, numbers that are not finite, bytes that are not UTF-8.
+ * @throws RangeError that says what JSON cannot carry: FP16, BF16, numbers that are not finite, bytes that are not UTF-8.
  */
 export function jsonFromTensor({ datatype, data }: Tensor, bytesText: BytesText): string {
   if (datatype === "BYTES") return JSON.stringify(bytesElements(data)?.map((bytes) => textFromBytes(bytes, bytesText)));
@@ -90,7 +90,7 @@ function numbersFrom(datatype: Datatype, elements: readonly unknown[]) {
   return numbers;
 }
 
-/** Parses JSON; where a tensor of 64 bits is in it, integers beyond 2^53 become bigint: the plain parser would round them. */
+/** Parses JSON; beside a tensor of 64 bits, integers beyond 2^53 become bigint: the plain parser would round them. */
 export function parseExactly(text: string): unknown {
   if (!/"U?INT64"/.test(text)) return JSON.parse(text);
   return JSON.parse(text, (_, value: unknown, context?: { readonly source?: string }) => {
