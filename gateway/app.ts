@@ -12,7 +12,7 @@ import { createRetryBudget } from "./client/retry-budget.ts";
 import { decodeEnvelope } from "./envelope/decode.ts";
 import { encodeAnswer } from "./envelope/encode.ts";
 import { createSidSource } from "./envelope/sid.ts";
-import { createPipeline } from "./pipeline.ts";
+import { createPipeline, type Dialect, type SharedStages } from "./pipeline.ts";
 import { balancingKey } from "./router/balancing-key.ts";
 import { createRouter } from "./router/router.ts";
 import { createSchemaRegistry } from "./schema/registry.ts";
@@ -21,6 +21,7 @@ import { type ServedService, serveService } from "./served-service.ts";
 import { createAccessLog } from "./telemetry/access-log.ts";
 import { addInFlightGauge } from "./telemetry/admission-metrics.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
+import type { Envelope } from "./types.ts";
 
 /** A gateway that listens. */
 export interface Gateway {
@@ -58,7 +59,7 @@ export async function startGateway(config: GatewayConfig, folder: string, logger
   const accessLog = config.accessLog ? createAccessLog() : undefined;
   let draining = false;
   const adapter = createHttpAdapter({
-    pipeline: createGatewayPipeline(config, services, { inFlight, admission, now }),
+    pipeline: createPipeline(createSharedStages(config, services, { inFlight, admission, now }), unified),
     maxBodyBytes,
     isDraining: () => draining,
     now,
@@ -105,11 +106,18 @@ function serveServices(config: GatewayConfig, logger: Logger, now: () => number)
   return config.services.map((service) => serveService(service, environment));
 }
 
-function createGatewayPipeline(
+const unified: Dialect<string, Envelope, string> = {
+  received: (body) => body,
+  decode: (body) => decodeEnvelope(body),
+  validate: (service, envelope, sid) => validate(service, envelope, sid),
+  encode: (service, response) => encodeAnswer(response, service.outputTypes),
+};
+
+function createSharedStages(
   config: GatewayConfig,
   services: readonly ServedService[],
   shared: { readonly inFlight: InFlight; readonly admission: Admission; readonly now: () => number },
-) {
+): SharedStages {
   const routes = services.map(({ target }, index) => ({
     serviceId: target.id,
     paths: config.services[index]?.routes ?? [],
@@ -123,13 +131,5 @@ function createGatewayPipeline(
     port: config.listen.port,
     now: Date.now,
   });
-  return createPipeline({
-    ...shared,
-    route: createRouter(routes),
-    newSid,
-    decode: (body) => decodeEnvelope(body),
-    validate: (service, envelope, sid) => validate(service, envelope, sid),
-    balancingKey,
-    encode: (service, response) => encodeAnswer(response, service.outputTypes),
-  });
+  return { ...shared, route: createRouter(routes), newSid, balancingKey };
 }

@@ -42,7 +42,10 @@ export function serveService(config: ServiceConfig, environment: ServiceEnvironm
     outlier: { now, random },
   });
   const budget = environment.createBudget();
-  const compiled = () => schemas.find(config.id, config.version);
+  const compiled = (version = "") => {
+    if (version !== "" && config.version !== "" && version !== config.version) return undefined;
+    return schemas.find(config.id, version || config.version);
+  };
   const healthCheck = startHealthCheck({ pool, probe: createProbe(config, environment), ...environment.healthCheck });
   return {
     pool,

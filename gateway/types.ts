@@ -54,6 +54,10 @@ export interface Call {
   /** The query parameter `serviceId`. */
   readonly serviceId: string | null;
   readonly clientAddress: string;
+  /** The version of the service that the caller asks for; absent or empty: whichever is served. */
+  readonly version?: string;
+  /** How long the caller waits; absent: as long as the service may take. */
+  readonly timeoutMs?: number;
   header(name: string): string | null;
   /** Aborts when the caller hangs up. */
   readonly signal: AbortSignal;

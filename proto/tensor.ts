@@ -44,7 +44,7 @@ export interface TensorKind {
 }
 
 /** More dimensions than any model has; each costs a step in every check. */
-const maxRank = 32;
+export const maxRank = 32;
 
 /** How many elements a shape has. */
 export function elementCount(shape: readonly number[]): number {
@@ -57,43 +57,61 @@ export function partFromTensor(name: string, { datatype, shape, data }: Tensor):
   return { $typeName: "athena.v1.Part", name, type: PartType.OTHER, attributes, data };
 }
 
+/** Makes the error for a tensor that is wrong in this way. */
+export type RefuseTensor = (what: string) => ServingError;
+
 /**
  * Reads the tensor of a part. A part that does not say its datatype has the declared one; one that does not say its shape
  * has the declared one too, with the one size that is open computed from the data.
  *
- * @throws ServingError INVALID_INPUT, naming the part, when the attributes are wrong, are not what is declared, or do not fit
- * the data.
+ * Throws what `refuse` makes (unless told, ServingError INVALID_INPUT that names the part) when the attributes are wrong,
+ * are not what is declared, or do not fit the data.
  */
-export function tensorFromPart(part: Part, declared: TensorKind): Tensor {
-  const refuse = (what: string): ServingError => new ServingError("INVALID_INPUT", `payload.${part.name}: ${what}`);
+export function tensorFromPart(part: Part, declared: TensorKind, refuse: RefuseTensor = refusalOf(part)): Tensor {
   const datatype = part.attributes.datatype || declared.datatype;
   if (!isDatatype(datatype)) throw refuse(`datatype '${datatype.slice(0, 32)}' is none of the protocol's`);
-  if (datatype !== declared.datatype) throw refuse(`datatype must be ${declared.datatype}, got ${datatype}`);
   const kind = declared.shape.map(Number);
   const text = part.attributes.shape ?? "";
   const shape = text === "" ? shapeFromSize(datatype, kind, part.data) : parseShape(text);
   if (shape === undefined)
     throw refuse(`shape: expected ${JSON.stringify(kind)} as a JSON array, got '${text.slice(0, 64)}'`);
+  const tensor = { datatype, shape, data: part.data };
+  assertTensor(tensor, declared, refuse);
+  return tensor;
+}
+
+/** Checks that a tensor is what is declared and that its data fits its shape; throws what `refuse` makes. */
+export function assertTensor(tensor: Tensor, declared: TensorKind, refuse: RefuseTensor): void {
+  const { datatype, shape } = tensor;
+  if (datatype !== declared.datatype) throw refuse(`datatype must be ${declared.datatype}, got ${datatype}`);
+  const kind = declared.shape.map(Number);
   if (shape.length !== kind.length || kind.some((size, axis) => size >= 0 && size !== shape[axis])) {
     throw refuse(`shape must be ${JSON.stringify(kind)}, got ${JSON.stringify(shape)}`);
   }
-  assertDataFits({ datatype, shape, data: part.data }, refuse);
-  return { datatype, shape, data: part.data };
+  assertDataFits(tensor, refuse);
 }
 
 /** Splits the data of a BYTES tensor into its elements, as views. Undefined when its lengths do not add up. */
 export function bytesElements(data: Uint8Array): Uint8Array[] | undefined {
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const elements: Uint8Array[] = [];
+  const count = walkElements(data, (start, end) => elements.push(data.subarray(start, end)));
+  return count === undefined ? undefined : elements;
+}
+
+/** Goes from length to length; gives the number of elements, or undefined when the lengths do not add up. */
+function walkElements(data: Uint8Array, visit: (start: number, end: number) => void): number | undefined {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  let count = 0;
   let at = 0;
   while (at < data.length) {
     if (at + 4 > data.length) return undefined;
     const end = at + 4 + view.getUint32(at, true);
     if (end > data.length) return undefined;
-    elements.push(data.subarray(at + 4, end));
+    visit(at + 4, end);
+    count += 1;
     at = end;
   }
-  return elements;
+  return count;
 }
 
 /** The data of a BYTES tensor with these elements. */
@@ -109,12 +127,16 @@ export function bytesFromElements(elements: readonly Uint8Array[]): Uint8Array {
   return data;
 }
 
-function assertDataFits({ datatype, shape, data }: Tensor, refuse: (what: string) => ServingError): void {
+function refusalOf(part: Part): RefuseTensor {
+  return (what) => new ServingError("INVALID_INPUT", `payload.${part.name}: ${what}`);
+}
+
+function assertDataFits({ datatype, shape, data }: Tensor, refuse: RefuseTensor): void {
   const count = elementCount(shape);
   if (datatype === "BYTES") {
-    const elements = bytesElements(data);
+    const elements = walkElements(data, () => {});
     if (elements === undefined) throw refuse("its data is not a row of elements with their lengths");
-    if (elements.length !== count) throw refuse(`its shape has ${count} elements, its data ${elements.length}`);
+    if (elements !== count) throw refuse(`its shape has ${count} elements, its data ${elements}`);
     return;
   }
   const expected = count * elementBytes[datatype];
@@ -139,7 +161,7 @@ function shapeFromSize(datatype: Datatype, kind: readonly number[], data: Uint8A
   if (open === 0) return [...kind];
   if (open > 1) return undefined;
   const known = elementCount(kind.filter((size) => size >= 0));
-  const count = datatype === "BYTES" ? bytesElements(data)?.length : data.length / elementBytes[datatype];
+  const count = datatype === "BYTES" ? walkElements(data, () => {}) : data.length / elementBytes[datatype];
   if (count === undefined || known === 0 || !Number.isInteger(count / known)) return undefined;
   return kind.map((size) => (size < 0 ? count / known : size));
 }

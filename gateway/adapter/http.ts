@@ -30,7 +30,7 @@ export interface Exchange {
 
 /** What the HTTP adapter is built from. */
 export interface HttpAdapterOptions {
-  readonly pipeline: Pipeline;
+  readonly pipeline: Pipeline<string, string>;
   readonly maxBodyBytes: number;
   /** Told of every request when its answer is known. */
   readonly observe: (exchange: Exchange) => void;
@@ -97,7 +97,7 @@ async function readEnvelope(request: Request, bounds: BodyBounds): Promise<strin
   return readBody(request, bounds);
 }
 
-function responseFromOutcome(outcome: Outcome, closes: boolean): Response {
+function responseFromOutcome(outcome: Outcome<string>, closes: boolean): Response {
   const headers: Record<string, string> = { "content-type": "application/json", "athena-sid": outcome.sid };
   if (closes) headers.connection = "close";
   if (typeof outcome.result === "string") return new Response(outcome.result, { headers });
@@ -110,7 +110,7 @@ function responseFromOutcome(outcome: Outcome, closes: boolean): Response {
   return new Response(body, { status: httpStatusFromError(error), headers });
 }
 
-function exchangeFrom(outcome: Outcome, status: number, durationMs: number, client: string): Exchange {
+function exchangeFrom(outcome: Outcome<string>, status: number, durationMs: number, client: string): Exchange {
   const { sid, service, app, result } = outcome;
   const sender = app === "" ? {} : { app };
   if (typeof result === "string") return { sid, service, ...sender, outcome: "OK", status, durationMs, client };

@@ -88,6 +88,11 @@ describe("compileService()", () => {
     ],
     ["an input without a type", { inputs: [{ ...input, type: PartType.UNSPECIFIED }] }, "'inputs.data.type'"],
     ["two outputs of one name", { outputs: [output, output] }, "'outputs' has two entries named 'boxes'"],
+    [
+      "a tensor of no datatype",
+      { inputs: [{ ...input, tensor: { $typeName: "athena.v1.TensorDefinition", datatype: "FLOAT", shape: [] } }] },
+      "'inputs.data.tensor'",
+    ],
     ["an input with a bad name", { inputs: [{ ...input, name: "__proto__" }] }, "'inputs'"],
     ["too many inputs", { inputs: Array.from({ length: 257 }, () => input) }, "'inputs'"],
     ["a bad id", { id: "a/b" }, "'id'"],

@@ -1,5 +1,11 @@
 import { type PartDescription, PartType } from "../../proto/gen/athena/v1/part_pb.ts";
-import type { InputDefinition, OutputDefinition, ServiceDefinition } from "../../proto/gen/athena/v1/service_pb.ts";
+import type {
+  InputDefinition,
+  OutputDefinition,
+  ServiceDefinition,
+  TensorDefinition,
+} from "../../proto/gen/athena/v1/service_pb.ts";
+import { type Datatype, isDatatype } from "../../proto/tensor.ts";
 import { assertDefinition, compileDefinedSchema, readDefinedSchema } from "./definition.ts";
 import { isRecord, type JsonSchema } from "./dialect.ts";
 import type { SchemaCheck } from "./schema-check.ts";
@@ -13,7 +19,15 @@ export interface CompiledInput {
   readonly required: boolean;
   /** Infinity where the definition sets no limit. */
   readonly maxBytes: number;
+  /** Undefined: its data is no tensor. */
+  readonly tensor: TensorShape | undefined;
   readonly checkAttributes: SchemaCheck;
+}
+
+/** What a tensor must be; -1 in the shape is any size. */
+export interface TensorShape {
+  readonly datatype: Datatype;
+  readonly shape: readonly number[];
 }
 
 /** One output of a service. */
@@ -21,6 +35,7 @@ export interface CompiledOutput {
   readonly name: string;
   /** What a caller gets that asks for nothing; frozen, since requests share it. */
   readonly expected: PartDescription;
+  readonly tensor: TensorShape | undefined;
   readonly checkAttributes: SchemaCheck;
 }
 
@@ -95,6 +110,7 @@ function inputFrom(service: string, input: InputDefinition): CompiledInput {
     member: memberFromType(input.type),
     required: input.required,
     maxBytes: input.maxBytes === 0n ? Number.POSITIVE_INFINITY : Number(input.maxBytes),
+    tensor: tensorFrom(input.tensor),
     checkAttributes: compileDefinedSchema(service, key, schema),
   };
 }
@@ -113,9 +129,19 @@ function outputFrom(
   };
   const checkAttributes = compileDefinedSchema(service, key, withProtocolAttributes(declared));
   return {
-    compiled: { name: output.name, expected: Object.freeze(expected), checkAttributes },
+    compiled: {
+      name: output.name,
+      expected: Object.freeze(expected),
+      tensor: tensorFrom(output.tensor),
+      checkAttributes,
+    },
     types: attributeTypesFrom(declared),
   };
+}
+
+function tensorFrom(tensor: TensorDefinition | undefined): TensorShape | undefined {
+  if (tensor === undefined || !isDatatype(tensor.datatype)) return undefined;
+  return { datatype: tensor.datatype, shape: tensor.shape.map(Number) };
 }
 
 function withProtocolAttributes(schema: JsonSchema | undefined): JsonSchema {

@@ -1,6 +1,7 @@
 import { ServingError } from "../../proto/errors.ts";
 import { PartType } from "../../proto/gen/athena/v1/part_pb.ts";
-import type { ServiceDefinition } from "../../proto/gen/athena/v1/service_pb.ts";
+import type { OutputDefinition, ServiceDefinition, TensorDefinition } from "../../proto/gen/athena/v1/service_pb.ts";
+import { isDatatype, maxRank } from "../../proto/tensor.ts";
 import { isRecord, type JsonSchema, schemaFromDialect } from "./dialect.ts";
 import { compileSchema, type SchemaCheck } from "./schema-check.ts";
 
@@ -25,16 +26,24 @@ export function assertDefinition(definition: ServiceDefinition): void {
   assertStreams(definition.id, "outputs", definition.outputs);
 }
 
-function assertStreams(service: string, key: string, streams: readonly { name: string; type: PartType }[]): void {
+type Stream = Pick<OutputDefinition, "name" | "type" | "tensor">;
+
+function assertStreams(service: string, key: string, streams: readonly Stream[]): void {
   if (streams.length > maxStreams) throw broken(service, key, `has more than ${maxStreams} entries`);
   const names = new Set<string>();
-  for (const { name, type } of streams) {
+  for (const { name, type, tensor } of streams) {
     if (!streamNamePattern.test(name) || reservedNames.has(name))
       throw broken(service, key, "has an entry with a bad name");
     if (names.has(name)) throw broken(service, key, `has two entries named '${name}'`);
     if (type === PartType.UNSPECIFIED) throw broken(service, `${key}.${name}.type`, "is missing");
+    if (tensor !== undefined && !isTensor(tensor)) throw broken(service, `${key}.${name}.tensor`, "is not a tensor's");
     names.add(name);
   }
+}
+
+function isTensor({ datatype, shape }: TensorDefinition): boolean {
+  const sizes = shape.every((size) => size >= -1n && size <= Number.MAX_SAFE_INTEGER);
+  return isDatatype(datatype) && shape.length <= maxRank && sizes;
 }
 
 /**

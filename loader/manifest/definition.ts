@@ -77,6 +77,7 @@ function inputsFrom(inputs: NonNullable<ServiceManifest["inputs"]>, examples: Ex
       maxBytes: BigInt(input.maxBytes),
       attributesSchema: input.attributes === undefined ? "" : objectSchema(input.attributes),
       example: examples.get(name) ?? told.inputs.find((known) => known.name === name)?.example ?? new Uint8Array(0),
+      ...tensorFrom(input.tensor),
     }),
   );
 }
@@ -88,8 +89,13 @@ function outputsFrom(outputs: NonNullable<ServiceManifest["outputs"]>) {
       type: partTypes[output.type],
       attributes: defaultsOf(output.attributes ?? {}),
       attributesSchema: output.attributes === undefined ? "" : objectSchema(output.attributes),
+      ...tensorFrom(output.tensor),
     }),
   );
+}
+
+function tensorFrom(tensor: { datatype: string; shape: readonly number[] } | undefined) {
+  return tensor === undefined ? {} : { tensor: { datatype: tensor.datatype, shape: tensor.shape.map(BigInt) } };
 }
 
 function objectSchema(properties: Schemas, required: readonly string[] = []): string {

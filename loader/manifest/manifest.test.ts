@@ -34,6 +34,23 @@ describe("a service.yaml", () => {
     expect(() => parse(text)).toThrow(/line 5: slot: unknown key/);
   });
 
+  test("may say that an input or output is a tensor", () => {
+    const text = (tensor: string, type = "other") =>
+      `id: a\nengine: { kind: echo }\ninputs: { x: { type: ${type}, tensor: ${tensor} } }\noutputs: {}`;
+    const definition = definitionFrom({
+      manifest: parse(text("{ datatype: FP32, shape: [-1, 4] }")),
+      examples: new Map(),
+    });
+    expect(definition.inputs[0]?.tensor).toMatchObject({ datatype: "FP32", shape: [-1n, 4n] });
+    expect(() => parse(text("{ datatype: FLOAT, shape: [1] }"))).toThrow(
+      /line 3: inputs.x.tensor.datatype: expected one of BOOL/,
+    );
+    expect(() => parse(text("{ datatype: FP32, shape: [-2] }"))).toThrow("inputs.x.tensor.shape.0");
+    expect(() => parse(text("{ datatype: FP32, shape: [1] }", "text"))).toThrow(
+      "line 3: inputs.x.type: the type of a tensor",
+    );
+  });
+
   test("may not require a parameter that it does not declare, nor answer nothing at all", () => {
     const base = "id: a\nengine: { kind: echo }\ninputs: {}\noutputs: {}\n";
     expect(() => parse(`${base}requiredParameters: [x]`)).toThrow("no parameter is named 'x'");

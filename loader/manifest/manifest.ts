@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { z } from "zod";
 import { loadConfig, parseConfig } from "../../config/load.ts";
+import { elementBytes, isDatatype, maxRank } from "../../proto/tensor.ts";
 import { exampleSchema, readExamples } from "./example.ts";
 import { remoteEngineSchema } from "./remote-engine.ts";
 import { serviceFromFolder } from "./service-from-folder.ts";
@@ -12,6 +13,16 @@ const partName = z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "expected letters, d
 const jsonSchema = z.record(z.string(), z.json());
 const timeout = z.int().min(1).max(86_400_000);
 const schemasByName = z.record(partName, jsonSchema);
+
+const tensorSchema = z.strictObject({
+  datatype: z.string().refine(isDatatype, `expected one of ${Object.keys(elementBytes).join(", ")}`),
+  shape: z.array(z.int().min(-1, "expected a size, or -1 for any")).max(maxRank),
+});
+const typeOfTensor = { path: ["type"], message: "the type of a tensor is other" };
+
+function isOtherIfTensor({ type, tensor }: { type: string; tensor?: unknown }): boolean {
+  return tensor === undefined || type === "other";
+}
 
 const engineSchema = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("echo") }),
@@ -70,16 +81,26 @@ export const manifestSchema = z
     inputs: z
       .record(
         partName,
-        z.strictObject({
-          type: partType,
-          required: z.boolean().default(true),
-          maxBytes: z.int().min(0).default(0),
-          attributes: schemasByName.optional(),
-          example: exampleSchema.optional(),
-        }),
+        z
+          .strictObject({
+            type: partType,
+            required: z.boolean().default(true),
+            maxBytes: z.int().min(0).default(0),
+            attributes: schemasByName.optional(),
+            example: exampleSchema.optional(),
+            tensor: tensorSchema.optional(),
+          })
+          .refine(isOtherIfTensor, typeOfTensor),
       )
       .optional(),
-    outputs: z.record(partName, z.strictObject({ type: partType, attributes: schemasByName.optional() })).optional(),
+    outputs: z
+      .record(
+        partName,
+        z
+          .strictObject({ type: partType, attributes: schemasByName.optional(), tensor: tensorSchema.optional() })
+          .refine(isOtherIfTensor, typeOfTensor),
+      )
+      .optional(),
     parameters: schemasByName.optional(),
     requiredParameters: z.array(z.string()).default([]),
     header: jsonSchema.optional(),
