@@ -60,6 +60,7 @@ async function main(): Promise<void> {
     // nginx writes no access log either.
     config: JSON.stringify({
       listen: local,
+      grpcListen: local,
       admin: local,
       accessLog: false,
       services: [{ id: "echo", endpoints: [loaderUrl] }],

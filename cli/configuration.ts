@@ -25,6 +25,7 @@ export function gatewayConfigFrom(
 ): string {
   return JSON.stringify({
     listen,
+    grpcListen: anyLocalPort,
     admin: anyLocalPort,
     healthCheck,
     services: services.map(({ manifest: { id, timeoutMs } }) => ({ id, timeoutMs, endpoints: [loaderUrl] })),

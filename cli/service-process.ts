@@ -8,7 +8,7 @@ export type LogLine = Readonly<Record<string, unknown>>;
 /** A gateway or loader in a process of its own. */
 export interface ServiceProcess {
   readonly pid: number;
-  /** The address of each listener by its name, "public" or "admin". */
+  /** The address of each listener by its name: "public", "grpc" or "admin". */
   readonly addresses: ReadonlyMap<string, string>;
   /** The exit code, when it has ended and what it printed has been told. */
   readonly exited: Promise<number>;
@@ -149,7 +149,7 @@ function readLog(child: ServiceChild, { onLog, onText }: ServiceProcessOptions) 
  *
  * @throws Error when it has none of that name.
  */
-export function addressOf(process: ServiceProcess, listener: "public" | "admin"): string {
+export function addressOf(process: ServiceProcess, listener: "public" | "grpc" | "admin"): string {
   const url = process.addresses.get(listener);
   if (url === undefined) throw new Error(`the process did not say where its ${listener} listener is`);
   return url;

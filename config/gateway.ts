@@ -53,6 +53,8 @@ const serviceSchema = z.strictObject({
 export const gatewayConfigSchema = z
   .strictObject({
     listen: tcpListenSchema.default({ host: "0.0.0.0", port: 30889 }),
+    /** gRPC needs a port of its own. */
+    grpcListen: tcpListenSchema.default({ host: "0.0.0.0", port: 30890 }),
     admin: tcpListenSchema.default({ host: "127.0.0.1", port: 30891 }),
     limits: z
       .strictObject({

@@ -1,31 +1,34 @@
 import type { GatewayConfig } from "../config/gateway.ts";
 import type { Logger } from "../config/logger.ts";
 import { readAdmission } from "../config/read-admission.ts";
-import { createHttpAdapter } from "./adapter/http.ts";
+import { listenGrpc } from "./adapter/grpc.ts";
+import { addHealthService } from "./adapter/health.ts";
+import { createHttpAdapter, type Exchange } from "./adapter/http.ts";
 import { listen } from "./adapter/listener.ts";
+import { addInferenceService } from "./adapter/oip/grpc-service.ts";
+import { createModelDirectory } from "./adapter/oip/models.ts";
+import { createRestAdapter, isRestUrl } from "./adapter/oip/rest.ts";
 import { createAdmin } from "./admin/server.ts";
 import { type Admission, openAdmission } from "./admission/admission.ts";
 import { createInFlight, type InFlight } from "./admission/in-flight.ts";
 import { startAdmission } from "./admission/start.ts";
 import { createLoaderClient } from "./client/loader-client.ts";
 import { createRetryBudget } from "./client/retry-budget.ts";
-import { decodeEnvelope } from "./envelope/decode.ts";
-import { encodeAnswer } from "./envelope/encode.ts";
+import { openInferenceGrpc, openInferenceRest, unified } from "./dialects.ts";
 import { createSidSource } from "./envelope/sid.ts";
-import { createPipeline, type Dialect, type SharedStages } from "./pipeline.ts";
+import { createPipeline, type SharedStages } from "./pipeline.ts";
 import { balancingKey } from "./router/balancing-key.ts";
 import { createRouter } from "./router/router.ts";
 import { createSchemaRegistry } from "./schema/registry.ts";
-import { validate } from "./schema/validate.ts";
 import { type ServedService, serveService } from "./served-service.ts";
 import { createAccessLog } from "./telemetry/access-log.ts";
 import { addInFlightGauge } from "./telemetry/admission-metrics.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
-import type { Envelope } from "./types.ts";
 
 /** A gateway that listens. */
 export interface Gateway {
   readonly url: string;
+  readonly grpcUrl: string;
   readonly adminUrl: string;
   /**
    * Says "not ready", takes no new connections, lets the requests in flight finish, and closes. False when some did not
@@ -58,36 +61,55 @@ export async function startGateway(config: GatewayConfig, folder: string, logger
   const admission = running?.admission ?? openAdmission;
   const accessLog = config.accessLog ? createAccessLog() : undefined;
   let draining = false;
-  const adapter = createHttpAdapter({
-    pipeline: createPipeline(createSharedStages(config, services, { inFlight, admission, now }), unified),
+  const stages = createSharedStages(config, services, { inFlight, admission, now });
+  const common = {
+    admission,
+    directory: createModelDirectory(services),
     maxBodyBytes,
     isDraining: () => draining,
     now,
-    observe(exchange) {
+    observe(exchange: Exchange) {
       metrics.observe(exchange.service, exchange.outcome, exchange.durationMs / 1000);
       accessLog?.write(exchange);
     },
-  });
+  };
+  const adapter = createHttpAdapter({ ...common, pipeline: createPipeline(stages, unified) });
+  const rest = createRestAdapter({ ...common, pipeline: createPipeline(stages, openInferenceRest) });
   const admin = createAdmin({
     metrics,
     isDraining: () => draining,
     services: () => services.map((service) => service.status()),
   });
-  const publicListener = listen(config.listen, adapter.fetch);
+  const grpcListener = await listenGrpc(config.grpcListen, {
+    maxMessageBytes: maxBodyBytes,
+    addServices(router) {
+      addInferenceService(router, { ...common, pipeline: createPipeline(stages, openInferenceGrpc) });
+      addHealthService(router, {
+        ...common,
+        isReady: (id) => services.find((s) => s.target.id === id)?.status().ready,
+      });
+    },
+  });
+  const publicListener = listen(config.listen, (request, bindings) =>
+    (isRestUrl(request.url) ? rest : adapter).fetch(request, bindings),
+  );
   const adminListener = listen(config.admin, admin.fetch);
   logger.info({ listener: "admin", url: adminListener.url }, "listening");
+  logger.info({ listener: "grpc", url: grpcListener.url }, "listening");
   logger.info({ listener: "public", url: publicListener.url }, "listening");
   return {
     url: publicListener.url,
+    grpcUrl: grpcListener.url,
     adminUrl: adminListener.url,
     async drain() {
       draining = true;
-      const complete = await publicListener.drain(config.drainTimeoutMs);
+      const listeners = [publicListener, grpcListener];
+      const complete = await Promise.all(listeners.map((listener) => listener.drain(config.drainTimeoutMs)));
       for (const service of services) service[Symbol.dispose]();
       running?.[Symbol.dispose]();
       accessLog?.flush();
       adminListener.close();
-      return complete;
+      return complete.every(Boolean);
     },
   };
 }
@@ -105,13 +127,6 @@ function serveServices(config: GatewayConfig, logger: Logger, now: () => number)
   };
   return config.services.map((service) => serveService(service, environment));
 }
-
-const unified: Dialect<string, Envelope, string> = {
-  received: (body) => body,
-  decode: (body) => decodeEnvelope(body),
-  validate: (service, envelope, sid) => validate(service, envelope, sid),
-  encode: (service, response) => encodeAnswer(response, service.outputTypes),
-};
 
 function createSharedStages(
   config: GatewayConfig,

@@ -53,6 +53,8 @@ export interface DecodedRequest {
 export interface Dialect<Body, Request extends DecodedRequest, Answer> {
   /** The body as its caller sent it, which may be signed, and is charged. */
   readonly received: (body: Body) => string | Uint8Array;
+  /** How many bytes the request has beside those; they are charged as well. */
+  readonly otherBytes?: (request: Request) => number;
   readonly decode: (body: Body) => Request;
   readonly validate: (service: CompiledService, request: Request, sid: string) => InferRequest;
   readonly encode: (service: CompiledService, response: InferResponse, request: Request) => Answer;
@@ -105,6 +107,7 @@ export function createPipeline<Body, Request extends DecodedRequest, Answer>(
       const body = await readBody(target.timeoutMs);
       const admitted = await ticket.accept(dialect.received(body));
       const decoded = dialect.decode(body);
+      if (dialect.otherBytes !== undefined) await admitted.spend(dialect.otherBytes(decoded));
       const request = { ...decoded, header: admitted.nameApp(decoded.header) };
       if (compiled === undefined) throw notDescribed(target, call.version);
       const valid = { ...dialect.validate(compiled, request, sid), version: call.version || target.version };

@@ -10,6 +10,7 @@ import type { ServiceTarget } from "./pipeline.ts";
 import { type HealthCheck, startHealthCheck } from "./pool/health-check.ts";
 import { createPool, type Pool } from "./pool/pool.ts";
 import type { SchemaRegistry } from "./schema/registry.ts";
+import { createStatistics, type ServiceStatistics } from "./telemetry/statistics.ts";
 import type { Endpoint } from "./types.ts";
 
 /** One service of the configuration, at work: its pool, its probes and its definition. */
@@ -17,6 +18,7 @@ export interface ServedService extends Disposable {
   readonly target: ServiceTarget;
   readonly pool: Pool;
   readonly healthCheck: HealthCheck;
+  readonly statistics: ServiceStatistics;
   status(): ServiceStatus;
 }
 
@@ -42,6 +44,7 @@ export function serveService(config: ServiceConfig, environment: ServiceEnvironm
     outlier: { now, random },
   });
   const budget = environment.createBudget();
+  const statistics = createStatistics({ now, date: Date.now });
   const compiled = (version = "") => {
     if (version !== "" && config.version !== "" && version !== config.version) return undefined;
     return schemas.find(config.id, version || config.version);
@@ -50,13 +53,17 @@ export function serveService(config: ServiceConfig, environment: ServiceEnvironm
   return {
     pool,
     healthCheck,
+    statistics,
     target: {
       id: config.id,
       version: config.version,
       timeoutMs: config.timeoutMs,
       hashKey: config.balancer.kind === "consistent-hash" ? config.balancer.key : undefined,
       compiled,
-      dispatch: (request, call) => dispatch(pool, request, { ...call, budget, client, now }),
+      dispatch: (request, call) =>
+        statistics.watch(request, compiled(request.version), () =>
+          dispatch(pool, request, { ...call, budget, client, now }),
+        ),
     },
     status() {
       if (compiled() === undefined) {

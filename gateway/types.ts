@@ -1,5 +1,6 @@
 import type { PartType } from "../proto/gen/athena/v1/part_pb.ts";
 import type { Load } from "../proto/metadata.ts";
+import type { Datatype } from "../proto/tensor.ts";
 
 /** One loader address of a service's pool, and what the gateway knows of it now. */
 export interface Endpoint {
@@ -61,4 +62,45 @@ export interface Call {
   header(name: string): string | null;
   /** Aborts when the caller hangs up. */
   readonly signal: AbortSignal;
+}
+
+/** The named scalars of a request of the Open Inference Protocol. A whole number beyond a double's 53 bits is a bigint. */
+export type TensorParameters = Readonly<Record<string, string | number | bigint | boolean>>;
+
+/** One tensor of a request, complete but not yet checked against a service. */
+export interface InputTensor {
+  readonly name: string;
+  readonly datatype: Datatype;
+  readonly shape: readonly number[];
+  readonly parameters: TensorParameters;
+  /** The elements as proto/tensor.ts has them; perhaps fewer or more than the shape says. */
+  readonly data: Uint8Array;
+}
+
+/** One output that a caller asks for. */
+export interface OutputWish {
+  readonly name: string;
+  readonly parameters: TensorParameters;
+  /** Whether it is wanted as raw elements, not as JSON. */
+  readonly binary: boolean;
+}
+
+/** A request of the Open Inference Protocol, well-formed but not yet checked against a service. */
+export interface TensorRequest {
+  /** The caller's app, once admission has named it. */
+  readonly header: Readonly<Record<string, unknown>>;
+  /** Echoed in the answer; "" for none. */
+  readonly id: string;
+  readonly parameters: TensorParameters;
+  readonly inputs: readonly InputTensor[];
+  /** The data of the service's only input, which says nothing about itself; `inputs` is empty then. */
+  readonly rawInput: Uint8Array | undefined;
+  /** Undefined: every output of the service. */
+  readonly outputs: readonly OutputWish[] | undefined;
+  /** Whether outputs that the caller did not name are wanted as raw elements. */
+  readonly binaryOutputs: boolean;
+  /** As the request to loaders has it. */
+  readonly priority: number;
+  /** How long the caller waits; undefined: as long as the service may take. */
+  readonly timeoutMs: number | undefined;
 }

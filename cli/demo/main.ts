@@ -138,6 +138,7 @@ function loaderConfig(): string {
 function gatewayConfig(port: number, loaderUrl: string): string {
   return JSON.stringify({
     listen: { host: "127.0.0.1", port },
+    grpcListen: { host: "127.0.0.1", port: 0 },
     admin: { host: "127.0.0.1", port: 0 },
     services: ["mmocr", "echo"].map((id) => ({ id, endpoints: [loaderUrl] })),
   });

@@ -15,7 +15,21 @@ export interface BodyBounds {
  *
  * @throws ServingError PAYLOAD_TOO_LARGE, DEADLINE_EXCEEDED, or CANCELED when the caller hangs up in the middle.
  */
-export async function readBody(request: Request, { maxBytes, timeoutMs, onLate }: BodyBounds): Promise<string> {
+export function readBody(request: Request, bounds: BodyBounds): Promise<string> {
+  return readWithin(request, bounds, () => request.text(), textFrom);
+}
+
+/** Reads a request's body as it is; otherwise as {@link readBody}. */
+export function readBytes(request: Request, bounds: BodyBounds): Promise<Uint8Array> {
+  return readWithin(request, bounds, () => request.bytes(), bytesFrom);
+}
+
+async function readWithin<Body>(
+  request: Request,
+  { maxBytes, timeoutMs, onLate }: BodyBounds,
+  readDeclared: () => Promise<Body>,
+  gather: (chunks: AsyncIterable<Uint8Array>) => Promise<Body>,
+): Promise<Body> {
   const declared = request.headers.get("content-length");
   if (declared !== null && Number(declared) > maxBytes) throw tooLarge(maxBytes);
   const late = Promise.withResolvers<never>();
@@ -24,7 +38,7 @@ export async function readBody(request: Request, { maxBytes, timeoutMs, onLate }
     late.reject(new ServingError("DEADLINE_EXCEEDED", `the request body was not complete within ${timeoutMs} ms`));
   }, timeoutMs);
   try {
-    const body = declared === null ? readBounded(request, maxBytes) : request.text();
+    const body = declared === null ? gather(chunksOf(request, maxBytes)) : readDeclared();
     return await Promise.race([body, late.promise]);
   } catch (error) {
     if (error instanceof ServingError) throw error;
@@ -34,17 +48,25 @@ export async function readBody(request: Request, { maxBytes, timeoutMs, onLate }
   }
 }
 
-async function readBounded(request: Request, maxBytes: number): Promise<string> {
-  if (request.body === null) return "";
-  const decoder = new TextDecoder();
-  let text = "";
+async function* chunksOf(request: Request, maxBytes: number): AsyncGenerator<Uint8Array> {
+  if (request.body === null) return;
   let length = 0;
   for await (const chunk of request.body) {
     length += chunk.byteLength;
     if (length > maxBytes) throw tooLarge(maxBytes);
-    text += decoder.decode(chunk, { stream: true });
+    yield chunk;
   }
+}
+
+async function textFrom(chunks: AsyncIterable<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of chunks) text += decoder.decode(chunk, { stream: true });
   return text + decoder.decode();
+}
+
+async function bytesFrom(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  return Buffer.concat(await Array.fromAsync(chunks));
 }
 
 function tooLarge(maxBytes: number): ServingError {

@@ -62,7 +62,8 @@ export function createHttpAdapter(options: HttpAdapterOptions): Hono<{ Bindings:
   return app;
 }
 
-function callFromContext(context: Context<{ Bindings: HttpBindings }>): Call {
+/** A request as the pipeline is told of it. */
+export function callFromContext(context: Context<{ Bindings: HttpBindings }>): Call {
   const request = context.req;
   const host = request.header("x-forwarded-host") ?? request.header("host") ?? "";
   return {
@@ -78,7 +79,7 @@ function callFromContext(context: Context<{ Bindings: HttpBindings }>): Call {
 }
 
 /** What stands behind the host in an absolute URL. */
-function targetOf(url: string): string {
+export function targetOf(url: string): string {
   return url.slice(url.indexOf("/", url.indexOf("://") + 3));
 }
 
@@ -110,9 +111,10 @@ function responseFromOutcome(outcome: Outcome<string>, closes: boolean): Respons
   return new Response(body, { status: httpStatusFromError(error), headers });
 }
 
-function exchangeFrom(outcome: Outcome<string>, status: number, durationMs: number, client: string): Exchange {
+/** How a request ended, for the access log and the metrics. */
+export function exchangeFrom(outcome: Outcome<unknown>, status: number, durationMs: number, client: string): Exchange {
   const { sid, service, app, result } = outcome;
   const sender = app === "" ? {} : { app };
-  if (typeof result === "string") return { sid, service, ...sender, outcome: "OK", status, durationMs, client };
+  if (!(result instanceof ServingError)) return { sid, service, ...sender, outcome: "OK", status, durationMs, client };
   return { sid, service, ...sender, outcome: result.reason, status, durationMs, client, error: result };
 }

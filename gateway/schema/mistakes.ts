@@ -19,9 +19,16 @@ export function shown(name: string): string {
   return name.length > maxNameLength ? `${name.slice(0, maxNameLength)}…` : name;
 }
 
-/** The error for a request with these mistakes, in the predecessor's words, which clients look for. */
-export function errorFromMistakes(reason: Reason, mistakes: readonly string[]): ServingError {
-  let message = "parameter schema validate error: ";
+/** What the messages of the unified protocol begin with: the predecessor's words, which its clients look for. */
+const predecessorsWords = "parameter schema validate error: ";
+
+/** The error for a request with these mistakes. */
+export function errorFromMistakes(
+  reason: Reason,
+  mistakes: readonly string[],
+  firstWords: string = predecessorsWords,
+): ServingError {
+  let message = firstWords;
   // One key may break several rules in the same words.
   const distinct = new Set(mistakes);
   let told = 0;

@@ -15,7 +15,7 @@ export interface ValidateOptions {
 }
 
 /**
- * Checks an envelope against a service and makes the request that goes to a loader; nothing else makes one. Values
+ * Checks an envelope against a service and makes the request that goes to a loader; nothing but this folder makes one. Values
  * become text, missing accepts the outputs' defaults, and parts stand in the definition's order. Every mistake is
  * looked for, in one message.
  *
@@ -72,8 +72,12 @@ function noteFlatHeaderMistakes(header: Readonly<Record<string, unknown>>, mista
   }
 }
 
-/** The caller's app under both of the names that engines know it by. */
-function nameApp(headers: Texts, isRequired: boolean): void {
+/**
+ * Puts the caller's app under both of the names that engines know it by.
+ *
+ * @throws ServingError APP_ID_MISSING where there is none and one is required.
+ */
+export function nameApp(headers: Texts, isRequired: boolean): void {
   const appId = headers.app_id || headers.appid || "";
   if (appId === "") {
     if (!isRequired) return;

@@ -1,9 +1,9 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { connectErrorFrom } from "../../proto/connect-error.ts";
 import { ServingError } from "../../proto/errors.ts";
 import { type InferRequest, InferRequestSchema, InferResponseSchema } from "../../proto/gen/athena/v1/inference_pb.ts";
 import { formatLoad, loadHeader } from "../../proto/metadata.ts";
-import { connectErrorFrom } from "./connect-error.ts";
 import type { Inference } from "./inference.ts";
 import { readBytes } from "./request-bytes.ts";
 

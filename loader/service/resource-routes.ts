@@ -1,6 +1,6 @@
 import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { connectErrorFrom } from "../../proto/connect-error.ts";
 import { ResourceService } from "../../proto/gen/athena/v1/resource_pb.ts";
-import { connectErrorFrom } from "./connect-error.ts";
 import type { ResourceBounds, Resources } from "./resources.ts";
 
 /** Adds the service through which personal resources are loaded. */

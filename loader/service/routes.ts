@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { type ConnectRouter, createConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { createFetchHandler } from "@connectrpc/connect/protocol";
+import { connectErrorFrom } from "../../proto/connect-error.ts";
 import { ServingError } from "../../proto/errors.ts";
 import {
   InferenceService,
@@ -19,7 +20,6 @@ import {
 } from "../../proto/gen/grpc/health/v1/health_pb.ts";
 import { formatLoad, loadHeader } from "../../proto/metadata.ts";
 import type { EngineInput } from "../engine/engine.ts";
-import { connectErrorFrom } from "./connect-error.ts";
 import type { CallBounds, Inference } from "./inference.ts";
 import { addResources } from "./resource-routes.ts";
 import type { Resources } from "./resources.ts";

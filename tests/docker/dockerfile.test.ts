@@ -50,7 +50,7 @@ const local = { host: "127.0.0.1", port: 0 };
 describe.each([
   [
     "Dockerfile.gateway",
-    { listen: local, admin: local, services: [{ id: "echo", endpoints: ["http://127.0.0.1:1"] }] },
+    { listen: local, grpcListen: local, admin: local, services: [{ id: "echo", endpoints: ["http://127.0.0.1:1"] }] },
   ],
   ["Dockerfile.loader", { listen: local, admin: local, services: [join(context, "config/services/echo")] }],
 ])("the image of %s", (dockerfile, config) => {

@@ -33,7 +33,7 @@ beforeAll(async () => {
   await writeFile(join(folder, "123456.secret"), "a-secret-of-the-app\n");
   gateway = await startServiceProcess({
     main: "gateway/main.ts",
-    config: stringify({ ...config, listen: local, admin: local }),
+    config: stringify({ ...config, listen: local, grpcListen: local, admin: local }),
   });
   await waitUntilReady(gateway, ["echo"]);
 });

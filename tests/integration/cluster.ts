@@ -28,6 +28,7 @@ export async function startGateway(
 ): Promise<ServiceProcess> {
   const config = JSON.stringify({
     listen: { host: "127.0.0.1", port: 0 },
+    grpcListen: { host: "127.0.0.1", port: 0 },
     admin: { host: "127.0.0.1", port: 0 },
     // A probe that waits for its turn on a busy machine is no sign of a dead loader.
     healthCheck: { intervalMs: 100, timeoutMs: 5000 },

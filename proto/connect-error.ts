@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
-import { ServingError } from "../../proto/errors.ts";
-import { ErrorDetailSchema } from "../../proto/gen/athena/v1/error_pb.ts";
+import { ServingError } from "./errors.ts";
+import { ErrorDetailSchema } from "./gen/athena/v1/error_pb.ts";
 
 /** The error as Connect and gRPC clients get it: the table's code, and a detail that names the reason. */
 export function connectErrorFrom(thrown: unknown): ConnectError {

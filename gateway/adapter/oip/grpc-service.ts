@@ -1,0 +1,114 @@
+import { create } from "@bufbuild/protobuf";
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { connectErrorFrom } from "../../../proto/connect-error.ts";
+import { ServingError } from "../../../proto/errors.ts";
+import {
+  GRPCInferenceService,
+  InferParameterSchema,
+  type ModelInferRequest,
+  type ModelInferResponse,
+  type ModelStreamInferResponse,
+  ModelStreamInferResponseSchema,
+} from "../../../proto/gen/inference/grpc_service_pb.ts";
+import type { Admission } from "../../admission/admission.ts";
+import type { Pipeline } from "../../pipeline.ts";
+import { callFromGrpc } from "../grpc.ts";
+import { type Exchange, exchangeFrom } from "../http.ts";
+import { httpStatusFromError } from "../status.ts";
+import { grpcConfiguration, grpcMetadata, grpcStatistics } from "./grpc-answer.ts";
+import { finalResponseParameter } from "./grpc-request.ts";
+import { configurationFrom, metadataFrom, serverMetadata } from "./metadata.ts";
+import { indexOf, isServerReady, loadingIsElsewhere, type ModelDirectory } from "./models.ts";
+import { modelStatisticsFrom } from "./statistics.ts";
+
+/** What the protocol's gRPC service is built from. */
+export interface GrpcServiceOptions {
+  readonly pipeline: Pipeline<ModelInferRequest, ModelInferResponse>;
+  readonly admission: Admission;
+  readonly directory: ModelDirectory;
+  /** Told of every inference when its answer is known. */
+  readonly observe: (exchange: Exchange) => void;
+  readonly isDraining: () => boolean;
+  readonly now: () => number;
+}
+
+/** With this header a stream ends with the first error's own code, which otherwise stands in its answer. */
+const ownCodeHeader = "triton_grpc_error";
+
+/** Adds the Open Inference Protocol to a gRPC port. */
+export function addInferenceService(router: ConnectRouter, options: GrpcServiceOptions): void {
+  const { admission, directory, isDraining } = options;
+  /** What is not about health is for apps that admission knows. */
+  const answer = async <Answer>(context: HandlerContext, make: () => Answer): Promise<Answer> => {
+    try {
+      await admission(callFromGrpc(context, "", ""));
+      return make();
+    } catch (thrown) {
+      throw connectErrorFrom(thrown);
+    }
+  };
+  router.service(GRPCInferenceService, {
+    serverLive: () => ({ live: true }),
+    serverReady: () => ({ ready: !isDraining() && isServerReady(directory) }),
+    serverMetadata: (_, context) =>
+      answer(context, () => ({ ...serverMetadata, extensions: [...serverMetadata.extensions] })),
+    modelReady: ({ name, version }, context) => answer(context, () => ({ ready: directory.isReady(name, version) })),
+    modelMetadata: ({ name, version }, context) =>
+      answer(context, () => grpcMetadata(metadataFrom(directory.describe(name, version)))),
+    modelConfig: ({ name, version }, context) =>
+      answer(context, () => grpcConfiguration(configurationFrom(directory.describe(name, version)))),
+    modelStatistics: ({ name, version }, context) =>
+      answer(context, () => grpcStatistics(directory.statistics(name, version).map(modelStatisticsFrom))),
+    repositoryIndex: ({ ready }, context) =>
+      answer(context, () => ({ models: indexOf(directory, ready).map((entry) => ({ ...entry })) })),
+    repositoryModelLoad: (_, context) => answer(context, refuseLoading),
+    repositoryModelUnload: (_, context) => answer(context, refuseLoading),
+    async modelInfer(request, context) {
+      const result = await infer(request, context, options);
+      if (result instanceof ServingError) throw connectErrorFrom(result);
+      return result;
+    },
+    modelStreamInfer: (requests, context) => inferEach(requests, context, options),
+  });
+}
+
+async function infer(
+  request: ModelInferRequest,
+  context: HandlerContext,
+  { pipeline, observe, now }: GrpcServiceOptions,
+): Promise<ModelInferResponse | ServingError> {
+  const started = now();
+  const call = callFromGrpc(context, request.modelName, request.modelVersion);
+  const outcome = await pipeline(call, () => request);
+  const status = outcome.result instanceof ServingError ? httpStatusFromError(outcome.result) : 200;
+  observe(exchangeFrom(outcome, status, now() - started, call.clientAddress));
+  return outcome.result;
+}
+
+/** Answers the requests of a stream in their order, one at a time; an error is an answer, and the stream goes on. */
+async function* inferEach(
+  requests: AsyncIterable<ModelInferRequest>,
+  context: HandlerContext,
+  options: GrpcServiceOptions,
+): AsyncGenerator<ModelStreamInferResponse> {
+  const endsAtError = context.requestHeader.get(ownCodeHeader) === "true";
+  for await (const request of requests) {
+    const result = await infer(request, context, options);
+    if (result instanceof ServingError) {
+      if (endsAtError) throw connectErrorFrom(result);
+      const inferResponse = { modelName: request.modelName, modelVersion: request.modelVersion, id: request.id };
+      yield create(ModelStreamInferResponseSchema, { errorMessage: result.message, inferResponse });
+      continue;
+    }
+    if (request.parameters[finalResponseParameter]?.parameterChoice.value === true) {
+      result.parameters.triton_final_response = create(InferParameterSchema, {
+        parameterChoice: { case: "boolParam", value: true },
+      });
+    }
+    yield create(ModelStreamInferResponseSchema, { inferResponse: result });
+  }
+}
+
+function refuseLoading(): never {
+  throw new ServingError("UNSUPPORTED_OPERATION", loadingIsElsewhere);
+}

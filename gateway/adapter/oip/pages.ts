@@ -1,0 +1,123 @@
+import { ServingError } from "../../../proto/errors.ts";
+import { configurationFrom, metadataFrom, serverMetadata } from "./metadata.ts";
+import { indexOf, isServerReady, loadingIsElsewhere, type ModelDirectory } from "./models.ts";
+import { modelStatisticsFrom } from "./statistics.ts";
+
+/** What is asked of a page. */
+export interface PageRequest {
+  /** "" where the path has none. */
+  readonly model: string;
+  /** "": whichever is served. */
+  readonly version: string;
+  /** Gives the request's body, which is short. Throws ServingError. */
+  readBody(): Promise<string>;
+}
+
+/** One page about the server or a model. */
+export interface Page {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  /** Whether it is for everybody, where the others are for apps that admission knows. */
+  readonly isOpen?: boolean;
+  /** Gives what is written as JSON; the status is 200 unless told. May throw ServingError. */
+  readonly answer: (asked: PageRequest) => PageAnswer | Promise<PageAnswer>;
+}
+
+interface PageAnswer {
+  readonly body: unknown;
+  readonly status?: number;
+}
+
+/** What the pages are made from. */
+export interface PageSources {
+  readonly directory: ModelDirectory;
+  readonly isDraining: () => boolean;
+}
+
+/** The pages of the protocol, and of its extensions that work here. */
+export function pagesOf(sources: PageSources): readonly Page[] {
+  const { directory } = sources;
+  const index = async ({ readBody }: PageRequest) => ({ body: indexOf(directory, isReadyOnly(await readBody())) });
+  return [
+    { method: "GET", path: "/v2", answer: () => ({ body: serverMetadata }) },
+    ...healthPages(sources),
+    {
+      method: "GET",
+      path: "/v2/models",
+      answer: () => ({ body: { models: directory.models.map((m) => m.target.id) } }),
+    },
+    { method: "GET", path: "/v2/models/stats", answer: () => statisticsPage(directory, "", "") },
+    ...modelPages(directory),
+    { method: "POST", path: "/v2/repository/index", answer: index },
+    { method: "POST", path: "/v2/repository/:repository/index", answer: index },
+    { method: "POST", path: "/v2/repository/models/:name/load", answer: refuseLoading },
+    { method: "POST", path: "/v2/repository/models/:name/unload", answer: refuseLoading },
+  ];
+}
+
+function refuseLoading(): never {
+  throw new ServingError("UNSUPPORTED_OPERATION", loadingIsElsewhere);
+}
+
+function healthPages({ directory, isDraining }: PageSources): readonly Page[] {
+  return [
+    { method: "GET", path: "/v2/health/live", isOpen: true, answer: () => ({ body: { live: true } }) },
+    {
+      method: "GET",
+      path: "/v2/health/ready",
+      isOpen: true,
+      answer() {
+        const ready = !isDraining() && isServerReady(directory);
+        // The protocol's text calls the member `live` here as well.
+        return { body: { ready, live: ready }, status: ready ? 200 : 503 };
+      },
+    },
+  ];
+}
+
+function modelPages(directory: ModelDirectory): readonly Page[] {
+  return [
+    {
+      method: "GET",
+      path: "/v2/models/:model",
+      answer: ({ model, version }) => ({ body: metadataFrom(directory.describe(model, version)) }),
+    },
+    {
+      method: "GET",
+      path: "/v2/models/:model/ready",
+      answer({ model, version }) {
+        const ready = directory.isReady(model, version);
+        const { reason } = directory.find(model).status();
+        return ready
+          ? { body: { name: model, ready } }
+          : { body: { name: model, ready, error: `model '${model}' is not ready: ${reason}` }, status: 503 };
+      },
+    },
+    {
+      method: "GET",
+      path: "/v2/models/:model/config",
+      answer: ({ model, version }) => ({ body: configurationFrom(directory.describe(model, version)) }),
+    },
+    {
+      method: "GET",
+      path: "/v2/models/:model/stats",
+      answer: ({ model, version }) => statisticsPage(directory, model, version),
+    },
+  ];
+}
+
+function statisticsPage(directory: ModelDirectory, model: string, version: string): PageAnswer {
+  return { body: { model_stats: directory.statistics(model, version).map(modelStatisticsFrom) } };
+}
+
+function isReadyOnly(body: string): boolean {
+  if (body.trim() === "") return false;
+  try {
+    const document: unknown = JSON.parse(body);
+    const ready = typeof document === "object" && document !== null && "ready" in document ? document.ready : false;
+    if (typeof ready === "boolean") return ready;
+  } catch {
+    // Told below.
+  }
+  throw new ServingError("MALFORMED_ENVELOPE", 'expected {"ready": true or false}');
+}

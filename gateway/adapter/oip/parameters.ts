@@ -1,0 +1,72 @@
+import { ServingError } from "../../../proto/errors.ts";
+import type { TensorParameters, TensorRequest } from "../../types.ts";
+
+/** What a request's parameters say: those with a meaning of the protocol's, and the rest, which are the service's. */
+export type RequestParameters = Pick<TensorRequest, "parameters" | "priority" | "timeoutMs">;
+
+const unsupportedOfRequest = ["sequence_id", "sequence_start", "sequence_end"];
+const unsupportedOfTensor = [
+  "shared_memory_region",
+  "shared_memory_byte_size",
+  "shared_memory_offset",
+  "classification",
+];
+
+/**
+ * Takes the protocol's own parameters out of a request's. `priority`: 1 is the highest, 0 the usual one. `timeout`: in
+ * microseconds.
+ *
+ * @throws ServingError SCHEMA_VIOLATION, UNSUPPORTED_OPERATION, naming the parameter.
+ */
+export function readRequestParameters(given: TensorParameters): RequestParameters {
+  const { priority, timeout, ...rest } = given;
+  const parameters: Record<string, TensorParameters[string]> = {};
+  for (const [name, value] of Object.entries(rest)) {
+    if (name.startsWith("triton_")) throw refused(`parameters.${shown(name)}: is reserved`);
+    if (!unsupportedOfRequest.includes(name)) parameters[name] = value;
+    else if (value !== 0 && value !== "" && value !== false) {
+      throw new ServingError("UNSUPPORTED_OPERATION", `parameters.${name}: sequences are not supported`);
+    }
+  }
+  return { parameters, priority: priorityFrom(priority), timeoutMs: timeoutFrom(timeout) };
+}
+
+/**
+ * The parameters of an input or output as they are.
+ *
+ * @throws ServingError UNSUPPORTED_OPERATION for those that ask for what this server does not do.
+ */
+export function readTensorParameters(path: string, given: TensorParameters): TensorParameters {
+  for (const name of unsupportedOfTensor) {
+    if (name in given) throw new ServingError("UNSUPPORTED_OPERATION", `${path}.parameters.${name}: is not supported`);
+  }
+  return given;
+}
+
+/** Ours go from 100, which is first, to -100; the usual one is 0 on both sides. */
+function priorityFrom(value: TensorParameters[string] | undefined): number {
+  const level = wholeNumber("priority", value);
+  return level === 0 ? 0 : Math.max(101 - level, -100);
+}
+
+function timeoutFrom(value: TensorParameters[string] | undefined): number | undefined {
+  const microseconds = wholeNumber("timeout", value);
+  return microseconds === 0 ? undefined : microseconds / 1000;
+}
+
+function wholeNumber(name: string, value: TensorParameters[string] | undefined): number {
+  const number = Number(value ?? 0);
+  if (typeof value === "string" || typeof value === "boolean" || !Number.isInteger(number) || number < 0) {
+    throw refused(`parameters.${name}: expected a whole number of at least 0`);
+  }
+  return number;
+}
+
+/** A name that the caller chose, short enough for a message. */
+export function shown(name: string): string {
+  return name.length > 64 ? `${name.slice(0, 64)}…` : name;
+}
+
+function refused(message: string): ServingError {
+  return new ServingError("SCHEMA_VIOLATION", message);
+}

@@ -1,0 +1,150 @@
+import { type Context, Hono } from "hono";
+import { ServingError } from "../../../proto/errors.ts";
+import type { Admission } from "../../admission/admission.ts";
+import type { Pipeline } from "../../pipeline.ts";
+import { readBody, readBytes } from "../body.ts";
+import { callFromContext, type Exchange, exchangeFrom, type HttpBindings } from "../http.ts";
+import { challenge, httpStatusFromError, retryAfterFromError } from "../status.ts";
+import { acceptedEncodings, decompressed } from "./content-encoding.ts";
+import type { RestBody } from "./decode-request.ts";
+import type { RestAnswer } from "./encode-answer.ts";
+import type { ModelDirectory } from "./models.ts";
+import { type Page, pagesOf } from "./pages.ts";
+
+/** What the REST adapter is built from. */
+export interface RestAdapterOptions {
+  readonly pipeline: Pipeline<RestBody, RestAnswer>;
+  readonly admission: Admission;
+  readonly directory: ModelDirectory;
+  readonly maxBodyBytes: number;
+  /** Told of every inference when its answer is known. */
+  readonly observe: (exchange: Exchange) => void;
+  /** While true, the server is not ready, and connections are asked to close after the answer. */
+  readonly isDraining: () => boolean;
+  readonly now: () => number;
+}
+
+type RestContext = Context<{ Bindings: HttpBindings }>;
+
+/** Tells how many bytes of a body are JSON; binary data stands behind them. */
+const lengthHeader = "inference-header-content-length";
+
+/** A page's request has little to say. */
+const pageBodyBounds = { maxBytes: 65_536, timeoutMs: 10_000 };
+
+/** What Triton has below /v2 and this server has not. */
+const unsupportedPath = /^\/v2\/(trace|logging|systemsharedmemory|cudasharedmemory)(\/|$)/;
+const supportedPath = /^\/v2(\/?|\/(health|models|repository)(\/.*)?)$/;
+
+/** Tells whether an absolute URL is the protocol's. Others below /v2 may be a service's of the unified protocol. */
+export function isRestUrl(url: string): boolean {
+  // Without a URL object: this is asked for every request.
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  if (start === -1 || !url.startsWith("/v2", start)) return false;
+  const end = url.indexOf("?", start);
+  const path = url.slice(start, end === -1 ? undefined : end);
+  return supportedPath.test(path) || unsupportedPath.test(path);
+}
+
+/**
+ * The Open Inference Protocol over REST, at the URLs of {@link isRestUrl}: inference, and the pages about server and
+ * models, which are answered from what the gateway knows and are neither logged nor counted.
+ */
+export function createRestAdapter(options: RestAdapterOptions): Hono<{ Bindings: HttpBindings }> {
+  const app = new Hono<{ Bindings: HttpBindings }>({ strict: false });
+  const headers = (): Headers => headersFrom(options.isDraining());
+  const serve = (method: "GET" | "POST", path: string, answer: (context: RestContext) => Promise<Response>): void => {
+    for (const variant of variantsOf(path)) {
+      app.on(method, variant, answer);
+      app.all(variant, () => failure(405, `use ${method}`, { ...headers(), allow: method }));
+    }
+  };
+  serve("POST", "/v2/models/:model/infer", (context) => infer(context, options));
+  for (const page of pagesOf(options)) serve(page.method, page.path, (context) => show(page, context, options));
+  app.notFound(({ req }) => {
+    const [, extension] = unsupportedPath.exec(req.path) ?? [];
+    return extension === undefined
+      ? failure(404, "Not Found", headers())
+      : failure(501, `the extension '${extension}' is not supported`, headers());
+  });
+  return app;
+}
+
+/** A model's paths may name its version. */
+function variantsOf(path: string): readonly string[] {
+  return path.includes(":model") ? [path, path.replace(":model", ":model/versions/:version")] : [path];
+}
+
+async function infer(context: RestContext, options: RestAdapterOptions): Promise<Response> {
+  const started = options.now();
+  const request = context.req.raw;
+  const call = { ...callFromContext(context), serviceId: modelOf(context), version: versionOf(context) };
+  let isCut = false;
+  const outcome = await options.pipeline(call, async (timeoutMs) => {
+    const onLate = (): void => {
+      isCut = true;
+    };
+    const received = await readBytes(request, { maxBytes: options.maxBodyBytes, timeoutMs, onLate });
+    if (timeoutMs >= context.env.idleTimeoutMs) context.env.holdOpen();
+    const bytes = await decompressed(received, request.headers.get("content-encoding"), options.maxBodyBytes);
+    return { received, bytes, headerLength: request.headers.get(lengthHeader) };
+  });
+  const headers = { ...headersFrom(isCut || options.isDraining()), "athena-sid": outcome.sid };
+  const { result } = outcome;
+  const response = result instanceof ServingError ? failureFrom(result, headers) : responseFrom(result, headers);
+  options.observe(exchangeFrom(outcome, response.status, options.now() - started, call.clientAddress));
+  return response;
+}
+
+async function show(page: Page, context: RestContext, options: RestAdapterOptions): Promise<Response> {
+  let isCut = false;
+  const onLate = (): void => {
+    isCut = true;
+  };
+  try {
+    if (page.isOpen !== true) await options.admission(callFromContext(context));
+    const readPageBody = () => readBody(context.req.raw, { ...pageBodyBounds, onLate });
+    const asked = { model: modelOf(context), version: versionOf(context), readBody: readPageBody };
+    const { body, status = 200 } = await page.answer(asked);
+    return Response.json(body, { status, headers: headersFrom(options.isDraining()) });
+  } catch (thrown) {
+    return failureFrom(ServingError.from(thrown), headersFrom(isCut || options.isDraining()));
+  }
+}
+
+/** What is left of a body that came too late would be kept in memory until its end, so its connection is closed. */
+function headersFrom(closes: boolean): Headers {
+  return closes ? { connection: "close" } : {};
+}
+
+type Headers = Readonly<Record<string, string>>;
+
+function modelOf(context: RestContext): string {
+  return context.req.param("model") ?? "";
+}
+
+function versionOf(context: RestContext): string {
+  return context.req.param("version") ?? "";
+}
+
+const utf8 = new TextEncoder();
+
+function responseFrom({ json, binary }: RestAnswer, headers: Headers): Response {
+  if (binary === undefined) return new Response(json, { headers: { ...headers, "content-type": "application/json" } });
+  const text = utf8.encode(json);
+  const form = { "content-type": "application/octet-stream", [lengthHeader]: String(text.length) };
+  return new Response(Buffer.concat([text, ...binary]), { headers: { ...headers, ...form } });
+}
+
+function failureFrom(error: ServingError, headers: Headers): Response {
+  const all: Record<string, string> = { ...headers };
+  const retryAfter = retryAfterFromError(error);
+  if (retryAfter !== undefined) all["retry-after"] = retryAfter;
+  if (error.reason === "UNAUTHENTICATED") all["www-authenticate"] = challenge;
+  if (error.reason === "UNSUPPORTED_MEDIA_TYPE") all["accept-encoding"] = acceptedEncodings;
+  return failure(httpStatusFromError(error), error.message, all);
+}
+
+function failure(status: number, error: string, headers: Headers): Response {
+  return Response.json({ error }, { status, headers });
+}

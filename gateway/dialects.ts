@@ -1,0 +1,40 @@
+import type { ModelInferRequest, ModelInferResponse } from "../proto/gen/inference/grpc_service_pb.ts";
+import { answerFromResponse } from "./adapter/oip/answer.ts";
+import { decodeRestRequest, type RestBody } from "./adapter/oip/decode-request.ts";
+import { encodeRestAnswer, type RestAnswer } from "./adapter/oip/encode-answer.ts";
+import { encodeGrpcAnswer } from "./adapter/oip/grpc-answer.ts";
+import { decodeGrpcRequest } from "./adapter/oip/grpc-request.ts";
+import { decodeEnvelope } from "./envelope/decode.ts";
+import { encodeAnswer } from "./envelope/encode.ts";
+import type { Dialect } from "./pipeline.ts";
+import { validate } from "./schema/validate.ts";
+import { validateTensors } from "./schema/validate-tensors.ts";
+import type { Envelope, TensorRequest } from "./types.ts";
+
+/** The unified protocol: an envelope of JSON. */
+export const unified: Dialect<string, Envelope, string> = {
+  received: (body) => body,
+  decode: (body) => decodeEnvelope(body),
+  validate: (service, envelope, sid) => validate(service, envelope, sid),
+  encode: (service, response) => encodeAnswer(response, service.outputTypes),
+};
+
+/** The Open Inference Protocol over REST. */
+export const openInferenceRest: Dialect<RestBody, TensorRequest, RestAnswer> = {
+  received: (body) => body.received,
+  decode: decodeRestRequest,
+  validate: validateTensors,
+  encode: (service, response, request) => encodeRestAnswer(answerFromResponse(service, response, request)),
+  timeoutMs: (request) => request.timeoutMs,
+};
+
+/** The Open Inference Protocol over gRPC. */
+export const openInferenceGrpc: Dialect<ModelInferRequest, TensorRequest, ModelInferResponse> = {
+  // A message's own bytes are not kept: a signature cannot cover them, and what is charged is its tensors.
+  received: () => "",
+  otherBytes: ({ inputs }) => inputs.reduce((sum, { data }) => sum + data.length, 0),
+  decode: decodeGrpcRequest,
+  validate: validateTensors,
+  encode: (service, response, request) => encodeGrpcAnswer(answerFromResponse(service, response, request)),
+  timeoutMs: (request) => request.timeoutMs,
+};
