@@ -8,6 +8,8 @@ import { join } from "node:path";
 const root = join(import.meta.dir, "..");
 const venv = join(root, ".cache/python");
 const requirements = join(root, "tests/interop/requirements.txt");
+const analyzerFolder = join(root, ".cache/perf-analyzer");
+const analyzerRequirements = join(root, "tests/interop/perf-analyzer.txt");
 
 const needsVenv = "the client tests need python3 with its venv module (Debian: apt-get install python3-venv)";
 
@@ -22,10 +24,17 @@ function run(command: string[], hint: string): void {
   if (!result.success) stopWith(`${command.join(" ")} failed: ${hint}`);
 }
 
+/** Whether a folder was made from these requirements already; `done` says that it is now. */
+async function freshness(folder: string, file: string): Promise<{ isFresh: boolean; done: () => Promise<unknown> }> {
+  const stamp = join(folder, "requirements.txt");
+  const wanted = await Bun.file(file).text();
+  const isFresh = existsSync(stamp) && (await Bun.file(stamp).text()) === wanted;
+  return { isFresh, done: () => Bun.write(stamp, wanted) };
+}
+
 async function preparePython(): Promise<void> {
-  const stamp = join(venv, "requirements.txt");
-  const wanted = await Bun.file(requirements).text();
-  if (existsSync(stamp) && (await Bun.file(stamp).text()) === wanted) return;
+  const { isFresh, done } = await freshness(venv, requirements);
+  if (isFresh) return;
   const python = Bun.which("python3");
   if (python === null) stopWith(needsVenv);
   run([python, "-m", "venv", "--clear", venv], needsVenv);
@@ -33,7 +42,16 @@ async function preparePython(): Promise<void> {
     [join(venv, "bin/pip"), "install", "--quiet", "--no-compile", "-r", requirements],
     "the Python clients could not be installed",
   );
-  await Bun.write(stamp, wanted);
+  await done();
+}
+
+/** Without it, as on a machine that its program is not for, its tests are skipped. */
+async function prepareAnalyzer(): Promise<void> {
+  const { isFresh, done } = await freshness(analyzerFolder, analyzerRequirements);
+  if (isFresh) return;
+  const pip = [join(venv, "bin/pip"), "install", "--quiet", "--no-deps", "--upgrade", "--target", analyzerFolder];
+  const { success } = Bun.spawnSync([...pip, "-r", analyzerRequirements], { stdout: "inherit", stderr: "inherit" });
+  if (success) await done();
 }
 
 /** The number before `word` at the start of one of the runner's closing lines. */
@@ -44,11 +62,16 @@ function count(output: string, word: string): number {
 if (Bun.which("g++") === null || Bun.which("make") === null)
   stopWith("the tests of the native engine need a C++ compiler and make (Debian: apt-get install g++ make)");
 await preparePython();
+await prepareAnalyzer();
 const tests = Bun.spawn([process.execPath, "test", "--timeout", "60000", ...process.argv.slice(2)], {
   cwd: root,
   stdout: "inherit",
   stderr: "pipe",
-  env: { ...process.env, ATHENA_TEST_PYTHON: join(venv, "bin/python") },
+  env: {
+    ...process.env,
+    ATHENA_TEST_PYTHON: join(venv, "bin/python"),
+    ATHENA_TEST_PERF_ANALYZER: analyzerFolder,
+  },
 });
 // Bun's runner reports on standard error.
 const decoder = new TextDecoder();

@@ -1,0 +1,79 @@
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { createHash, randomBytes } from "node:crypto";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { addressOf } from "../../../cli/service-process.ts";
+import { GRPCInferenceService } from "../../../proto/gen/inference/grpc_service_pb.ts";
+import { ask, type Cluster, startCluster } from "./cluster.ts";
+
+const newKey = () => {
+  const id = randomBytes(6).toString("hex");
+  const key = `ak_${id}_${randomBytes(32).toString("base64url")}`;
+  return { key, hash: `${id}:${createHash("sha256").update(key).digest("hex")}` };
+};
+const known = newKey();
+const narrow = newKey();
+const small = newKey();
+
+let cluster: Cluster;
+
+beforeAll(async () => {
+  const apps = [
+    { id: "known", services: ["*"], keys: [known.hash] },
+    { id: "narrow", services: ["mm*"], keys: [narrow.hash] },
+    // A rate that gives nothing back while the test runs.
+    { id: "small", services: ["*"], keys: [small.hash], limits: { bytesPerSecond: 1, byteBurst: 2000 } },
+  ];
+  cluster = await startCluster(["tensors"], { admission: { apps } });
+});
+
+afterAll(async () => {
+  await cluster.stop();
+});
+
+const body = JSON.stringify({ inputs: [{ name: "int8", datatype: "INT8", shape: [1], data: [1] }] });
+const post = (headers: Record<string, string>) =>
+  ask(`${cluster.url}/v2/models/tensors/infer`, { method: "POST", headers, body });
+const bearer = ({ key }: { key: string }) => ({ authorization: `Bearer ${key}` });
+
+const client = () =>
+  createClient(GRPCInferenceService, createGrpcTransport({ baseUrl: addressOf(cluster.gateway, "grpc") }));
+const call = (headers: Record<string, string>, length = 1): Promise<Code | "OK"> => {
+  const inputs = [{ name: "int8", datatype: "INT8", shape: [BigInt(length)] }];
+  const request = { modelName: "tensors", inputs, rawInputContents: [new Uint8Array(length)] };
+  return client()
+    .modelInfer(request, { headers })
+    .then(
+      () => "OK",
+      (error) => ConnectError.from(error).code,
+    );
+};
+
+test("an app's key lets it call its services, over REST and gRPC alike", async () => {
+  expect((await post(bearer(known))).status).toBe(200);
+  expect((await post(bearer(narrow))).status).toBe(403);
+  const nobody = await post({});
+  expect([nobody.status, nobody.body.error]).toEqual([401, expect.any(String)]);
+  expect(nobody.headers.get("www-authenticate")).toContain("Bearer");
+  expect(await call(bearer(known))).toBe("OK");
+  expect(await call(bearer(narrow))).toBe(Code.PermissionDenied);
+  expect(await call({})).toBe(Code.Unauthenticated);
+});
+
+test("pages are for apps that are known, and health is for everybody", async () => {
+  for (const path of ["/v2", "/v2/models", "/v2/models/tensors", "/v2/models/stats"]) {
+    expect((await ask(cluster.url + path)).status).toBe(401);
+    expect((await ask(cluster.url + path, { headers: bearer(narrow) })).status).toBe(200);
+  }
+  for (const path of ["/v2/health/live", "/v2/health/ready"]) expect((await ask(cluster.url + path)).status).toBe(200);
+  const codeOf = (error: unknown) => ConnectError.from(error).code;
+  expect(await client().serverMetadata({}).catch(codeOf)).toBe(Code.Unauthenticated);
+  expect((await client().serverReady({})).ready).toBe(true);
+});
+
+test("an app is charged for the tensors of its gRPC requests", async () => {
+  expect(await call(bearer(small), 1500)).toBe("OK");
+  // The last that something is left for is let in whole, and what follows waits until it is paid for.
+  expect(await call(bearer(small), 1500)).toBe("OK");
+  expect(await call(bearer(small), 1)).toBe(Code.ResourceExhausted);
+});
