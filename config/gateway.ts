@@ -43,10 +43,35 @@ const serviceSchema = z.strictObject({
   endpoints: z.array(endpointSchema).min(1).max(1024),
   balancer: balancerSchema.default({ kind: "least-load" }),
   timeoutMs: z.int().min(1).max(3_600_000).default(60_000),
+  session: z
+    .strictObject({
+      idleTimeoutMs: z.int().min(10).max(86_400_000).default(15_000),
+      totalTimeoutMs: z.int().min(10).max(86_400_000).default(3_600_000),
+    })
+    .prefault({}),
   /** Exact paths that reach the service beside those that end in its id. */
   routes: z.array(z.string().startsWith("/")).max(64).default([]),
   /** Hosts for which `routes` hold; none: every host. */
   hosts: z.array(z.string().min(1).toLowerCase()).max(64).default([]),
+});
+
+const bytes = z.int().min(1024).max(1_073_741_824);
+const patience = z.int().min(10).max(3_600_000);
+
+/** What bounds sessions, and the WebSockets that carry them. */
+const sessionsSchema = z.strictObject({
+  max: z.int().min(1).max(1_000_000).default(20_000),
+  maxConnections: z.int().min(1).max(1_000_000).default(20_000),
+  maxPerConnection: z.int().min(1).max(10_000).default(64),
+  maxFrameBytes: bytes.default(16_777_216),
+  maxWaitingBytes: bytes.default(4_194_304),
+  maxAllWaitingBytes: bytes.default(268_435_456),
+  slowReaderTimeoutMs: patience.default(10_000),
+  connectionIdleTimeoutMs: patience.default(60_000),
+  pingTimeoutMs: z.int().min(8000).max(960_000).default(30_000),
+  keepAliveMs: patience.default(15_000),
+  resumeWindowMs: z.int().min(0).max(600_000).default(10_000),
+  maxUnacknowledgedFrames: z.int().min(1).max(100_000).default(256),
 });
 
 /** The schema of gateway.yaml; config/gateway.yaml explains each key. */
@@ -60,8 +85,10 @@ export const gatewayConfigSchema = z
       .strictObject({
         maxBodyBytes: z.int().min(1024).max(1_073_741_824).default(16_777_216),
         maxRequestsInFlight: z.int().min(1).max(1_000_000).default(10_000),
+        maxJsonDepth: z.int().min(4).max(1000).default(32),
       })
       .prefault({}),
+    sessions: sessionsSchema.prefault({}),
     /** Who may call what, and how much. Not there: everybody may. */
     admission: admissionSchema.optional(),
     healthCheck: z

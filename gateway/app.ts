@@ -1,29 +1,37 @@
 import type { GatewayConfig } from "../config/gateway.ts";
 import type { Logger } from "../config/logger.ts";
 import { readAdmission } from "../config/read-admission.ts";
+import { ServingError } from "../proto/errors.ts";
 import { listenGrpc } from "./adapter/grpc.ts";
 import { addHealthService } from "./adapter/health.ts";
 import { createHttpAdapter, type Exchange } from "./adapter/http.ts";
-import { listen } from "./adapter/listener.ts";
-import { addInferenceService } from "./adapter/oip/grpc-service.ts";
+import { type FetchHandler, type Listener, listen, type WebSocketOptions } from "./adapter/listener.ts";
+import { addInferenceService, type GrpcServiceOptions } from "./adapter/oip/grpc-service.ts";
 import { createModelDirectory } from "./adapter/oip/models.ts";
 import { createRestAdapter, isRestUrl } from "./adapter/oip/rest.ts";
+import { createWebSocketAdapter, type WebSocketAdapterOptions } from "./adapter/websocket/adapter.ts";
+import { createByteBudget } from "./adapter/websocket/inbox.ts";
 import { createAdmin } from "./admin/server.ts";
 import { type Admission, openAdmission } from "./admission/admission.ts";
 import { createInFlight, type InFlight } from "./admission/in-flight.ts";
 import { startAdmission } from "./admission/start.ts";
 import { createLoaderClient } from "./client/loader-client.ts";
 import { createRetryBudget } from "./client/retry-budget.ts";
-import { openInferenceGrpc, openInferenceRest, unified } from "./dialects.ts";
+import { createUnified, openInferenceGrpc, openInferenceRest } from "./dialects.ts";
+import { decodeEnvelope, defaultEnvelopeLimits } from "./envelope/decode.ts";
 import { createSidSource } from "./envelope/sid.ts";
 import { createPipeline, type SharedStages } from "./pipeline.ts";
 import { balancingKey } from "./router/balancing-key.ts";
 import { createRouter } from "./router/router.ts";
 import { createSchemaRegistry } from "./schema/registry.ts";
+import { validate, validateChunk } from "./schema/validate.ts";
 import { type ServedService, serveService } from "./served-service.ts";
-import { createAccessLog } from "./telemetry/access-log.ts";
+import type { SessionObserver } from "./session-meter.ts";
+import { createSessionPipeline, type SessionPipeline, type SessionStages } from "./session-pipeline.ts";
+import { type AccessLog, createAccessLog } from "./telemetry/access-log.ts";
 import { addInFlightGauge } from "./telemetry/admission-metrics.ts";
-import { createMetrics } from "./telemetry/metrics.ts";
+import { createMetrics, type GatewayMetrics } from "./telemetry/metrics.ts";
+import type { Envelope } from "./types.ts";
 
 /** A gateway that listens. */
 export interface Gateway {
@@ -48,51 +56,44 @@ export async function startGateway(config: GatewayConfig, folder: string, logger
   const admissionConfig = config.admission && readAdmission(config.admission, folder);
   const services = serveServices(config, logger, now);
   await Promise.all(services.map((service) => service.healthCheck.settled()));
-  const metrics = createMetrics(() =>
-    services.map(({ pool }) => ({ service: pool.service, endpoints: pool.endpoints() })),
+  let draining = false;
+  const isDraining = (): boolean => draining;
+  const metrics = createMetrics(
+    () => services.map(({ pool }) => ({ service: pool.service, endpoints: pool.endpoints() })),
+    () => sessions.active(),
   );
-  const inFlight = createInFlight(config.limits.maxRequestsInFlight);
-  addInFlightGauge(metrics.registry, inFlight.count);
   const { registry } = metrics;
-  const { maxBodyBytes } = config.limits;
+  const { maxBodyBytes, maxRequestsInFlight } = config.limits;
+  const inFlight = createInFlight(maxRequestsInFlight);
+  addInFlightGauge(registry, inFlight.count);
   const running =
     admissionConfig &&
     (await startAdmission(admissionConfig, { logger, registry, maxBodyBytes, now, wallClock: Date.now }));
   const admission = running?.admission ?? openAdmission;
   const accessLog = config.accessLog ? createAccessLog() : undefined;
-  let draining = false;
   const stages = createSharedStages(config, services, { inFlight, admission, now });
+  const decode = createDecoder(config);
+  const sessions = createSessionLine(config, stages, { isDraining, observer: observeSessions(metrics, accessLog) });
   const common = {
     admission,
     directory: createModelDirectory(services),
     maxBodyBytes,
-    isDraining: () => draining,
+    isDraining,
     now,
     observe(exchange: Exchange) {
       metrics.observe(exchange.service, exchange.outcome, exchange.durationMs / 1000);
       accessLog?.write(exchange);
     },
   };
-  const adapter = createHttpAdapter({ ...common, pipeline: createPipeline(stages, unified) });
+  const streams = { sessions, admission, decode, ...config.sessions, isDraining };
+  const adapter = createHttpAdapter({ ...common, streams, pipeline: createPipeline(stages, createUnified(decode)) });
   const rest = createRestAdapter({ ...common, pipeline: createPipeline(stages, openInferenceRest) });
-  const admin = createAdmin({
-    metrics,
-    isDraining: () => draining,
-    services: () => services.map((service) => service.status()),
-  });
-  const grpcListener = await listenGrpc(config.grpcListen, {
-    maxMessageBytes: maxBodyBytes,
-    addServices(router) {
-      addInferenceService(router, { ...common, pipeline: createPipeline(stages, openInferenceGrpc) });
-      addHealthService(router, {
-        ...common,
-        isReady: (id) => services.find((s) => s.target.id === id)?.status().ready,
-      });
-    },
-  });
-  const publicListener = listen(config.listen, (request, bindings) =>
-    (isRestUrl(request.url) ? rest : adapter).fetch(request, bindings),
-  );
+  const webSockets = webSocketsFor(config, { sessions, admission, decode, isDraining });
+  const admin = createAdmin({ metrics, isDraining, services: () => services.map((service) => service.status()) });
+  const grpcListener = await listenForGrpc(config, stages, common, services);
+  const answer: FetchHandler = (request, bindings) =>
+    (isRestUrl(request.url) ? rest : adapter).fetch(request, bindings);
+  const publicListener = listen(config.listen, answer, webSockets);
   const adminListener = listen(config.admin, admin.fetch);
   logger.info({ listener: "admin", url: adminListener.url }, "listening");
   logger.info({ listener: "grpc", url: grpcListener.url }, "listening");
@@ -103,8 +104,11 @@ export async function startGateway(config: GatewayConfig, folder: string, logger
     adminUrl: adminListener.url,
     async drain() {
       draining = true;
-      const listeners = [publicListener, grpcListener];
-      const complete = await Promise.all(listeners.map((listener) => listener.drain(config.drainTimeoutMs)));
+      webSockets.adapter.drain();
+      const complete = await Promise.all([
+        drainWithSessions(publicListener, sessions, config.drainTimeoutMs),
+        grpcListener.drain(config.drainTimeoutMs),
+      ]);
       for (const service of services) service[Symbol.dispose]();
       running?.[Symbol.dispose]();
       accessLog?.flush();
@@ -112,6 +116,92 @@ export async function startGateway(config: GatewayConfig, folder: string, logger
       return complete.every(Boolean);
     },
   };
+}
+
+function createDecoder({ limits }: GatewayConfig): (text: string) => Envelope {
+  const bounds = { ...defaultEnvelopeLimits, maxDepth: limits.maxJsonDepth };
+  return (text) => decodeEnvelope(text, bounds);
+}
+
+function createSessionLine(
+  config: GatewayConfig,
+  stages: SharedStages,
+  told: Pick<SessionStages, "isDraining" | "observer">,
+): SessionPipeline {
+  return createSessionPipeline({
+    ...stages,
+    ...told,
+    validate,
+    validateOpening: (service, envelope, sid) => validate(service, envelope, sid, { isOpening: true }),
+    validateChunk,
+    maxSessions: config.sessions.max,
+  });
+}
+
+function listenForGrpc(
+  config: GatewayConfig,
+  stages: SharedStages,
+  common: Omit<GrpcServiceOptions, "pipeline">,
+  services: readonly ServedService[],
+): Promise<Listener> {
+  return listenGrpc(config.grpcListen, {
+    maxMessageBytes: config.limits.maxBodyBytes,
+    addServices(router) {
+      addInferenceService(router, { ...common, pipeline: createPipeline(stages, openInferenceGrpc) });
+      addHealthService(router, {
+        ...common,
+        isReady: (id) => services.find((s) => s.target.id === id)?.status().ready,
+      });
+    },
+  });
+}
+
+function observeSessions(metrics: GatewayMetrics, accessLog: AccessLog | undefined): SessionObserver {
+  return {
+    onFrame: metrics.sessions.countFrame,
+    onEnd(report) {
+      const firstResultSeconds = report.firstResultMs === undefined ? undefined : report.firstResultMs / 1000;
+      metrics.sessions.observe(report.service, report.outcome, report.durationMs / 1000, firstResultSeconds);
+      accessLog?.writeSession(report);
+    },
+  };
+}
+
+function webSocketsFor(
+  { sessions: bounds }: GatewayConfig,
+  shared: Pick<WebSocketAdapterOptions, "sessions" | "admission" | "decode" | "isDraining">,
+): WebSocketOptions {
+  const adapter = createWebSocketAdapter({
+    ...shared,
+    limits: {
+      maxSessions: bounds.maxPerConnection,
+      slowReaderTimeoutMs: bounds.slowReaderTimeoutMs,
+      idleTimeoutMs: bounds.connectionIdleTimeoutMs,
+    },
+    inbox: { maxBytes: bounds.maxWaitingBytes, budget: createByteBudget(bounds.maxAllWaitingBytes) },
+    resume: {
+      windowMs: bounds.resumeWindowMs,
+      maxFrames: bounds.maxUnacknowledgedFrames,
+      maxBytes: bounds.maxWaitingBytes,
+    },
+    maxResumable: bounds.max,
+    maxConnections: bounds.maxConnections,
+  });
+  return { adapter, maxFrameBytes: bounds.maxFrameBytes, pingTimeoutMs: bounds.pingTimeoutMs };
+}
+
+/** How long sessions that are ended by the drain have to tell their callers so. */
+const lastWordsMs = 1000;
+
+async function drainWithSessions(listener: Listener, sessions: SessionPipeline, timeoutMs: number): Promise<boolean> {
+  let isCut = false;
+  const timer = setTimeout(() => {
+    isCut = sessions.active().size > 0;
+    sessions.abortAll(new ServingError("DRAINING", "the gateway is shutting down"));
+  }, timeoutMs);
+  const complete = await listener.drain(timeoutMs + lastWordsMs);
+  clearTimeout(timer);
+  return complete && !isCut;
 }
 
 function serveServices(config: GatewayConfig, logger: Logger, now: () => number): readonly ServedService[] {

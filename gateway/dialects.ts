@@ -4,20 +4,21 @@ import { decodeRestRequest, type RestBody } from "./adapter/oip/decode-request.t
 import { encodeRestAnswer, type RestAnswer } from "./adapter/oip/encode-answer.ts";
 import { encodeGrpcAnswer } from "./adapter/oip/grpc-answer.ts";
 import { decodeGrpcRequest } from "./adapter/oip/grpc-request.ts";
-import { decodeEnvelope } from "./envelope/decode.ts";
 import { encodeAnswer } from "./envelope/encode.ts";
 import type { Dialect } from "./pipeline.ts";
 import { validate } from "./schema/validate.ts";
 import { validateTensors } from "./schema/validate-tensors.ts";
 import type { Envelope, TensorRequest } from "./types.ts";
 
-/** The unified protocol: an envelope of JSON. */
-export const unified: Dialect<string, Envelope, string> = {
-  received: (body) => body,
-  decode: (body) => decodeEnvelope(body),
-  validate: (service, envelope, sid) => validate(service, envelope, sid),
-  encode: (service, response) => encodeAnswer(response, service.outputTypes),
-};
+/** The unified protocol: an envelope of JSON, which `decode` reads. */
+export function createUnified(decode: (body: string) => Envelope): Dialect<string, Envelope, string> {
+  return {
+    received: (body) => body,
+    decode,
+    validate: (service, envelope, sid) => validate(service, envelope, sid),
+    encode: (service, response) => encodeAnswer(response, service.outputTypes),
+  };
+}
 
 /** The Open Inference Protocol over REST. */
 export const openInferenceRest: Dialect<RestBody, TensorRequest, RestAnswer> = {

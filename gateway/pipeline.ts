@@ -1,6 +1,11 @@
 import type { HashKeySource } from "../config/gateway.ts";
 import { ServingError } from "../proto/errors.ts";
-import type { InferRequest, InferResponse } from "../proto/gen/athena/v1/inference_pb.ts";
+import type {
+  InferRequest,
+  InferResponse,
+  InferStreamResponse,
+  StreamInput,
+} from "../proto/gen/athena/v1/inference_pb.ts";
 import type { Admission, Admitted, Ticket } from "./admission/admission.ts";
 import type { InFlight } from "./admission/in-flight.ts";
 import type { Router } from "./router/router.ts";
@@ -14,6 +19,8 @@ export interface ServiceTarget {
   readonly version: string;
   /** The most milliseconds that a request may take, other endpoints included. */
   readonly timeoutMs: number;
+  /** What ends a session that does not end by itself, in milliseconds. */
+  readonly session: { readonly idleTimeoutMs: number; readonly totalTimeoutMs: number };
   readonly hashKey: HashKeySource | undefined;
   /**
    * The service's definition, compiled; undefined until a loader has told it. With a version, that of this version, if the
@@ -22,6 +29,12 @@ export interface ServiceTarget {
   compiled(version?: string): CompiledService | undefined;
   /** Calls an endpoint of the service, perhaps several in turn. Throws ServingError. */
   dispatch(request: InferRequest, options: DispatchCall): Promise<InferResponse>;
+  /** Runs a session on an endpoint of the service; its first message, without a response, says that one has taken it. */
+  dispatchSession(
+    request: InferRequest,
+    inputs: AsyncIterable<StreamInput>,
+    options: DispatchSessionCall,
+  ): AsyncIterable<InferStreamResponse>;
 }
 
 /** What a call is bounded by on its way to a loader. */
@@ -31,6 +44,12 @@ export interface DispatchCall {
   /** On the clock of {@link SharedStages.now}. */
   readonly deadline: number;
   readonly signal: AbortSignal;
+}
+
+/** What a session is bounded by on its way to a loader: `deadline` is that of the whole session. */
+export interface DispatchSessionCall extends DispatchCall {
+  /** By then a loader must have taken it. */
+  readonly openDeadline: number;
 }
 
 /** The stages that every protocol shares. */
@@ -80,7 +99,7 @@ export type Pipeline<Body, Answer> = (call: Call, readBody: BodyReader<Body>) =>
 export type BodyReader<Body> = (timeoutMs: number) => Promise<Body> | Body;
 
 /** The request ids of requests that reach no service begin with these letters, as the predecessor's do. */
-const defaultSidPrefix = "ase";
+export const defaultSidPrefix = "ase";
 
 /** Joins the stages into the straight line. */
 export function createPipeline<Body, Request extends DecodedRequest, Answer>(

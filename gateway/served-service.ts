@@ -3,7 +3,7 @@ import { ServingError } from "../proto/errors.ts";
 import { type ServiceDefinition, ServiceState } from "../proto/gen/athena/v1/service_pb.ts";
 import type { ServiceStatus } from "./admin/server.ts";
 import { createBalancer } from "./balancer/registry.ts";
-import { dispatch } from "./client/dispatch.ts";
+import { dispatch, dispatchSession } from "./client/dispatch.ts";
 import type { LoaderClient } from "./client/loader-client.ts";
 import type { RetryBudget } from "./client/retry-budget.ts";
 import type { ServiceTarget } from "./pipeline.ts";
@@ -58,12 +58,15 @@ export function serveService(config: ServiceConfig, environment: ServiceEnvironm
       id: config.id,
       version: config.version,
       timeoutMs: config.timeoutMs,
+      session: config.session,
       hashKey: config.balancer.kind === "consistent-hash" ? config.balancer.key : undefined,
       compiled,
       dispatch: (request, call) =>
         statistics.watch(request, compiled(request.version), () =>
           dispatch(pool, request, { ...call, budget, client, now }),
         ),
+      dispatchSession: (request, inputs, call) =>
+        dispatchSession(pool, request, inputs, { ...call, budget, client, now }),
     },
     status() {
       if (compiled() === undefined) {

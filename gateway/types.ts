@@ -42,6 +42,23 @@ export interface Envelope {
   readonly header: Readonly<Record<string, unknown>>;
   readonly parameter: Readonly<Record<string, unknown>>;
   readonly payload: readonly LiftedPart[];
+  /**
+   * Whether its values came as texts, as in protobuf messages, where the number 3 is "3": they are checked as what their
+   * schemas make of them. False unless told.
+   */
+  readonly isText?: boolean;
+}
+
+/** Where a frame stands in its session: it begins it, goes on, ends its input, or is all of it. */
+export type Place = 0 | 1 | 2 | 3;
+
+/** One frame of a session's input, as an adapter received it. The first opens the session, the others are its chunks. */
+export interface SessionFrame {
+  readonly envelope: Envelope;
+  /** Undefined: the input ends where the frames do, or where every input that was seen says so in its own attributes. */
+  readonly place?: Place | undefined;
+  /** Counted from the opening's 1, for a caller whose chunks may come out of order; undefined: in order of arrival. */
+  readonly sequence?: number | undefined;
 }
 
 /** One request as an adapter received it, before anything of it is understood. */

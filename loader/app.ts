@@ -7,6 +7,7 @@ import { readService } from "./manifest/read-service.ts";
 import { serve } from "./manifest/serve.ts";
 import { createServiceSet } from "./manifest/service-set.ts";
 import { answerFast, inferPath, isFast } from "./service/fast-path.ts";
+import { answerFastStream, inferStreamPath, isFastStream } from "./service/fast-stream.ts";
 import { createInference } from "./service/inference.ts";
 import { listen } from "./service/listener.ts";
 import { createResources } from "./service/resources.ts";
@@ -73,6 +74,9 @@ export function startLoader(config: LoaderConfig, folder: string, logger: Logger
   const listener = listen(config.listen, (request) => {
     const path = pathOf(request.url);
     if (path === inferPath && isFast(request)) return answerFast(request, inference, config.maxBodyBytes);
+    if (path === inferStreamPath && isFastStream(request)) {
+      return answerFastStream(request, inference, config.maxBodyBytes);
+    }
     return routes.get(path)?.(request) ?? new Response(null, { status: 404 });
   });
   const adminListener = listen(config.admin, createAdmin({ services, metrics, isDraining, logger }));

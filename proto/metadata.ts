@@ -1,6 +1,12 @@
 /** The header in which a loader states a service's load beside every answer; its value is made by {@link formatLoad}. */
 export const loadHeader = "athena-load";
 
+/**
+ * The header, with any value, by which a caller of InferStream asks to be told when its session has its slot: until then
+ * nothing of its input was read, and the session may be opened elsewhere.
+ */
+export const announceHeader = "athena-announce";
+
 /** How busy one service is on one loader. Slots are units of concurrency. */
 export interface Load {
   readonly total: number;

@@ -1,10 +1,10 @@
 import { type Context, Hono } from "hono";
 import { type Reason, ServingError } from "../../proto/errors.ts";
-import { encodeError } from "../envelope/encode.ts";
 import type { Outcome, Pipeline } from "../pipeline.ts";
 import type { Call } from "../types.ts";
 import { type BodyBounds, readBody } from "./body.ts";
-import { challenge, httpStatusFromError, retryAfterFromError } from "./status.ts";
+import { errorResponse } from "./error-response.ts";
+import { answerStream, type StreamAnswerOptions, streamKindFrom } from "./stream-answer.ts";
 
 /** What Bun.serve hands to the app beside the request. */
 export interface HttpBindings {
@@ -37,14 +37,26 @@ export interface HttpAdapterOptions {
   /** While true, connections are asked to close after the answer. */
   readonly isDraining: () => boolean;
   readonly now: () => number;
+  /** For requests that take their results as they come. */
+  readonly streams: StreamAnswerOptions;
 }
 
-/** The unified protocol over HTTP: POST an envelope to any path that names a service, get an envelope back. */
+/**
+ * The unified protocol over HTTP: POST an envelope to any path that names a service, get an envelope back, or a stream of
+ * them where the request's `Accept` says so.
+ */
 export function createHttpAdapter(options: HttpAdapterOptions): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>();
   app.all("*", async (context) => {
     const started = options.now();
     const call = callFromContext(context);
+    const kind = streamKindFrom(context.req.raw.headers.get("accept"));
+    if (kind !== undefined) {
+      context.env.holdOpen();
+      const readBody = (timeoutMs: number): Promise<string> =>
+        readEnvelope(context.req.raw, { maxBytes: options.maxBodyBytes, timeoutMs, onLate() {} });
+      return answerStream(kind, call, readBody, options.streams);
+    }
     let isCut = false;
     const outcome = await options.pipeline(call, async (timeoutMs) => {
       const onLate = (): void => {
@@ -98,17 +110,11 @@ async function readEnvelope(request: Request, bounds: BodyBounds): Promise<strin
   return readBody(request, bounds);
 }
 
-function responseFromOutcome(outcome: Outcome<string>, closes: boolean): Response {
-  const headers: Record<string, string> = { "content-type": "application/json", "athena-sid": outcome.sid };
+function responseFromOutcome({ sid, result }: Outcome<string>, closes: boolean): Response {
+  if (typeof result !== "string") return errorResponse(result, sid, closes);
+  const headers: Record<string, string> = { "content-type": "application/json", "athena-sid": sid };
   if (closes) headers.connection = "close";
-  if (typeof outcome.result === "string") return new Response(outcome.result, { headers });
-  const error = outcome.result;
-  const retryAfter = retryAfterFromError(error);
-  if (retryAfter !== undefined) headers["retry-after"] = retryAfter;
-  if (error.reason === "METHOD_NOT_ALLOWED") headers.allow = "POST";
-  if (error.reason === "UNAUTHENTICATED") headers["www-authenticate"] = challenge;
-  const body = encodeError(error.class.legacyCode, error.message, outcome.sid);
-  return new Response(body, { status: httpStatusFromError(error), headers });
+  return new Response(result, { headers });
 }
 
 /** How a request ended, for the access log and the metrics. */

@@ -1,6 +1,8 @@
 import { drainServer } from "../../config/lifecycle.ts";
 import type { TcpListen } from "../../config/listen.ts";
 import type { HttpBindings } from "./http.ts";
+import type { WebSocketAdapter } from "./websocket/adapter.ts";
+import type { Connection } from "./websocket/connection.ts";
 
 /** A port that is listened on. */
 export interface Listener {
@@ -16,14 +18,29 @@ export type FetchHandler = (request: Request, bindings: HttpBindings) => Respons
 
 /** How long a connection may be silent, in seconds: the most that Bun takes, since many answers take a minute. */
 const idleTimeoutSeconds = 255;
+/** More than the largest frame and what may wait before it. */
+const unsentLimitBytes = 268_435_456;
+
+/** How a listener takes WebSockets. */
+export interface WebSocketOptions {
+  readonly adapter: WebSocketAdapter;
+  /** The largest frame that is taken; a larger one closes its connection with 1009. */
+  readonly maxFrameBytes: number;
+  /** How long a client may leave pings unanswered. */
+  readonly pingTimeoutMs: number;
+}
+
+interface SocketData {
+  readonly connection: Connection;
+}
 
 /**
- * Listens for HTTP/1.1, and HTTP/2 without TLS, on one port.
+ * Listens for HTTP/1.1, HTTP/2 without TLS and, where they are told, WebSockets on one port.
  *
  * @throws Error when the address cannot be listened on.
  */
-export function listen(address: TcpListen, fetch: FetchHandler): Listener {
-  const server = Bun.serve({
+export function listen(address: TcpListen, fetch: FetchHandler, webSockets?: WebSocketOptions): Listener {
+  const server = Bun.serve<SocketData>({
     hostname: address.host,
     port: address.port,
     http2: true,
@@ -31,11 +48,26 @@ export function listen(address: TcpListen, fetch: FetchHandler): Listener {
     // The adapter refuses what is too large itself, with the protocol's own answer; unread bytes are not kept.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch(request, server) {
-      return fetch(request, {
-        clientAddress: server.requestIP(request)?.address ?? "",
-        holdOpen: () => server.timeout(request, 0),
-        idleTimeoutMs: idleTimeoutSeconds * 1000,
-      });
+      const answer = () =>
+        fetch(request, {
+          clientAddress: server.requestIP(request)?.address ?? "",
+          holdOpen: () => server.timeout(request, 0),
+          idleTimeoutMs: idleTimeoutSeconds * 1000,
+        });
+      if (webSockets === undefined || !isUpgrade(request)) return answer();
+      return upgrade(request, server, webSockets.adapter).then((isUpgraded) => (isUpgraded ? undefined : answer()));
+    },
+    websocket: {
+      maxPayloadLength: webSockets?.maxFrameBytes ?? 0,
+      // What a client does not read is bounded by its connection, which knows what it has sent; this is for pongs.
+      backpressureLimit: unsentLimitBytes,
+      closeOnBackpressureLimit: true,
+      // Bun pings a client before this time of silence is over, and closes the connection when nothing comes.
+      idleTimeout: Math.min(960, Math.ceil((webSockets?.pingTimeoutMs ?? 0) / 1000)),
+      open: (socket) => socket.data.connection.open(socket),
+      message: (socket, data) => socket.data.connection.message(data),
+      drain: (socket) => socket.data.connection.drained(),
+      close: (socket, code, reason) => socket.data.connection.closed(code, reason),
     },
   });
   return {
@@ -43,4 +75,27 @@ export function listen(address: TcpListen, fetch: FetchHandler): Listener {
     drain: (timeoutMs) => drainServer(server, timeoutMs),
     close: () => void server.stop(true),
   };
+}
+
+/** As the predecessor told them apart: anything else is a request like others. */
+function isUpgrade(request: Request): boolean {
+  return (
+    request.method === "GET" &&
+    request.headers.get("upgrade")?.toLowerCase() === "websocket" &&
+    request.headers.has("sec-websocket-key")
+  );
+}
+
+/** Turns a request into a WebSocket; false for one that is answered as a request. */
+async function upgrade(request: Request, server: Bun.Server<SocketData>, adapter: WebSocketAdapter): Promise<boolean> {
+  try {
+    const { connection, subprotocol } = await adapter.accept(request, server.requestIP(request)?.address ?? "");
+    const headers: Record<string, string> = subprotocol === undefined ? {} : { "sec-websocket-protocol": subprotocol };
+    if (server.upgrade(request, { data: { connection }, headers })) return true;
+    connection.closed(1006, "the handshake failed");
+    return false;
+  } catch {
+    // A path of no service, or a sender who may not: the answer to a request says so, with a status.
+    return false;
+  }
 }

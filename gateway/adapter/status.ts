@@ -20,3 +20,37 @@ export function retryAfterFromError(error: ServingError): string | undefined {
   if (error.class.retry === "never") return undefined;
   return String(Math.max(1, Math.ceil((error.retryAfterMs ?? defaultRetryAfterMs) / 1000)));
 }
+
+/** The close code of a WebSocket whose session ended as it should. */
+export const normalClose = 1000;
+/** That of one whose gateway shuts down. */
+export const goingAwayClose = 1001;
+/** That of one on which nothing was said for too long. */
+export const timeoutClose = 4408;
+/** That of one whose session goes on on another. */
+export const takenOverClose = 4409;
+
+/**
+ * The close code of a WebSocket whose session ended with an error: the standard's code where it has one for the case, and
+ * 4000 with the HTTP status behind it for the others.
+ */
+export function closeCodeFromError(error: ServingError): number {
+  if (error.reason === "DRAINING") return goingAwayClose;
+  const { httpStatus } = error.class;
+  return closeCodes.get(httpStatus) ?? 4000 + httpStatus;
+}
+
+const closeCodes: ReadonlyMap<number, number> = new Map([
+  // Policy violation: a frame that is not allowed.
+  [400, 1008],
+  [413, 1009],
+  // Data of a kind that is not taken.
+  [415, 1003],
+  // Internal error.
+  [500, 1011],
+  // Try again later.
+  [429, 1013],
+  [502, 1013],
+  [503, 1013],
+  [504, timeoutClose],
+]);

@@ -215,7 +215,9 @@ function decisionFrom(error: unknown): Decision {
 
 const openAdmitted = prove({ nameApp: (header) => header, spend() {} });
 const openTicket: Ticket = { accept: () => openAdmitted, [Symbol.dispose]() {} };
-const openCaller: Caller = { app: "", admit: () => openTicket };
+
+/** The caller while no admission is configured. */
+export const openCaller: Caller = { app: "", admit: () => openTicket };
 
 /** Admission while none is configured: everybody may do everything, and no request costs anything here. */
 export const openAdmission: Admission = () => openCaller;

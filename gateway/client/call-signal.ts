@@ -3,6 +3,8 @@ export interface CallSignal extends Disposable {
   readonly signal: AbortSignal;
   /** Whether the deadline came first. */
   readonly timedOut: boolean;
+  /** From now on only the caller ends the call. */
+  liftDeadline(): void;
 }
 
 /** The longest delay that a timer takes, in milliseconds. */
@@ -30,6 +32,7 @@ export function createCallSignal(caller: AbortSignal, timeoutMs: number): CallSi
     get timedOut() {
       return timedOut;
     },
+    liftDeadline: () => clearTimeout(timer),
     [Symbol.dispose]() {
       clearTimeout(timer);
       caller.removeEventListener("abort", abort);

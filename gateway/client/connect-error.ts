@@ -31,8 +31,46 @@ export type HeaderReader = (name: string) => string | undefined;
  */
 export function errorFromConnect(body: Uint8Array, header: HeaderReader, service: string): ServingError | undefined {
   const parsed = parseObject(body);
-  const code = parsed?.code;
-  if (parsed === undefined || typeof code !== "string") return undefined;
+  return parsed === undefined ? undefined : errorFromObject(parsed, header, service);
+}
+
+/**
+ * Reads the last message of a Connect stream: the error that it tells, or undefined when the call ended well.
+ *
+ * @throws Error for a body that is no such message.
+ */
+export function errorFromEndOfStream(
+  body: Uint8Array,
+  header: HeaderReader,
+  service: string,
+): ServingError | undefined {
+  const parsed = parseObject(body);
+  if (parsed === undefined) throw new Error("the end of a stream is not a JSON object");
+  const { error, metadata } = parsed;
+  if (error === undefined || error === null) return undefined;
+  const told = isRecord(error) ? errorFromObject(error, trailerReader(metadata, header), service) : undefined;
+  if (told === undefined) throw new Error("the end of a stream tells an error without a code");
+  return told;
+}
+
+/** What came with the error goes before what came with the answer's head. */
+function trailerReader(metadata: unknown, header: HeaderReader): HeaderReader {
+  if (!isRecord(metadata)) return header;
+  const values = new Map(Object.entries(metadata).map(([name, value]) => [name.toLowerCase(), value]));
+  return (name) => {
+    const value = values.get(name);
+    const first: unknown = Array.isArray(value) ? value[0] : undefined;
+    return typeof first === "string" ? first : header(name);
+  };
+}
+
+function errorFromObject(
+  parsed: Readonly<Record<string, unknown>>,
+  header: HeaderReader,
+  service: string,
+): ServingError | undefined {
+  const { code } = parsed;
+  if (typeof code !== "string") return undefined;
   const message = typeof parsed.message === "string" ? parsed.message.slice(0, maxMessageLength) : "";
   const detail = findDetail(parsed.details);
   const reason = reasonFrom(detail, code);

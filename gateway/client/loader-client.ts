@@ -1,6 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { ServingError } from "../../proto/errors.ts";
-import { InferenceService, type InferRequest, type InferResponse } from "../../proto/gen/athena/v1/inference_pb.ts";
+import {
+  InferenceService,
+  type InferRequest,
+  type InferResponse,
+  type InferStreamResponse,
+  type StreamInput,
+} from "../../proto/gen/athena/v1/inference_pb.ts";
 import {
   CatalogService,
   DescribeServiceRequestSchema,
@@ -17,6 +23,8 @@ import {
 import type { Load } from "../../proto/metadata.ts";
 import type { Endpoint } from "../types.ts";
 import { createHttpPool } from "./http-pool.ts";
+import { createHttp2Pool } from "./http2-pool.ts";
+import { createStreamCaller } from "./stream-call.ts";
 import { type CallOptions, createUnaryCaller } from "./unary.ts";
 
 /** A service as its loaders know it. */
@@ -33,6 +41,16 @@ export interface ServiceName {
 export interface LoaderClient extends Disposable {
   /** Runs one once-call. The service's name for messages is the request's own. */
   infer(endpoint: Endpoint, request: InferRequest, options: CallOptions): Promise<InferResponse>;
+  /**
+   * Runs one session: the first message says that the loader has taken it, the others are its results, pulled from the
+   * loader as they are pulled here. See {@link StreamCaller}.
+   */
+  inferStream(
+    endpoint: Endpoint,
+    open: InferRequest,
+    inputs: AsyncIterable<StreamInput>,
+    options: CallOptions,
+  ): AsyncGenerator<InferStreamResponse, void, undefined>;
   /** Reads a service's definition, state and load; the load goes into the endpoint as well. */
   describe(endpoint: Endpoint, service: ServiceName, options: CallOptions): Promise<DescribeServiceResponse>;
   /** Reads what a loader serves. */
@@ -43,7 +61,7 @@ export interface LoaderClient extends Disposable {
 
 /** What {@link createLoaderClient} may be told. */
 export interface LoaderClientOptions {
-  /** The largest answer that is read; 64 MiB unless told. */
+  /** The largest answer, and the largest result of a session, that is read; 64 MiB unless told. */
   readonly maxResponseBytes?: number;
 }
 
@@ -51,17 +69,17 @@ export interface LoaderClientOptions {
 const idleConnectionMs = 30_000;
 
 /**
- * Builds the client with which the gateway calls loaders, over HTTP/1.1 keep-alive or Unix sockets. Disposing of it
- * closes its idle connections; calls under way run to their end.
+ * Builds the client with which the gateway calls loaders: once-calls over HTTP/1.1 keep-alive, sessions over HTTP/2, both
+ * over TCP or Unix sockets. Disposing of it closes its idle connections and breaks off its sessions; once-calls under way
+ * run to their end.
  */
 export function createLoaderClient(options: LoaderClientOptions = {}): LoaderClient {
-  const pool = createHttpPool({
-    maxResponseBytes: options.maxResponseBytes ?? 67_108_864,
-    idleTimeoutMs: idleConnectionMs,
-    now: () => performance.now(),
-  });
+  const maxResponseBytes = options.maxResponseBytes ?? 67_108_864;
+  const pool = createHttpPool({ maxResponseBytes, idleTimeoutMs: idleConnectionMs, now: () => performance.now() });
+  const sessionPool = createHttp2Pool({ idleTimeoutMs: idleConnectionMs });
   const call = createUnaryCaller(pool);
   return {
+    inferStream: createStreamCaller(sessionPool, maxResponseBytes),
     infer: (endpoint, request, bounds) =>
       call(endpoint, InferenceService.method.infer, request, request.service, bounds),
     async describe(endpoint, { id, version }, bounds) {
@@ -78,7 +96,10 @@ export function createLoaderClient(options: LoaderClientOptions = {}): LoaderCli
       if (status === HealthCheckResponse_ServingStatus.SERVING) return;
       throw new ServingError("SERVICE_NOT_READY", `service '${serviceId}' is not ready on a loader`);
     },
-    [Symbol.dispose]: () => pool[Symbol.dispose](),
+    [Symbol.dispose]() {
+      pool[Symbol.dispose]();
+      sessionPool[Symbol.dispose]();
+    },
   };
 }
 

@@ -1,12 +1,13 @@
 import { type DescMessage, type DescMethodUnary, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { ServingError } from "../../proto/errors.ts";
-import { type Load, loadHeader, parseLoad } from "../../proto/metadata.ts";
+import { loadHeader, parseLoad } from "../../proto/metadata.ts";
 import type { Endpoint } from "../types.ts";
-import { type CallSignal, createCallSignal } from "./call-signal.ts";
+import { canceledError, errorFromThrown, lostError, timeoutError } from "./call-errors.ts";
+import { createCallSignal } from "./call-signal.ts";
 import { errorFromConnect } from "./connect-error.ts";
-import { NotConnectedError } from "./http-connection.ts";
 import type { HttpPool } from "./http-pool.ts";
 import { BodyTooLargeError } from "./http-response.ts";
+import { noteLoad } from "./note-load.ts";
 
 /** What bounds one call. */
 export interface CallOptions {
@@ -73,53 +74,10 @@ export function createUnaryCaller(pool: HttpPool): UnaryCaller {
   };
 }
 
-/**
- * Our own calls are known exactly and change with every request; what a loader stated is as old as its last answer. Only
- * the rest of it, the calls of others, is kept: counting ours twice would keep a loader looking busy for as long as it is
- * avoided.
- */
-function noteLoad(endpoint: Endpoint, load: Load | undefined): void {
-  if (load === undefined) return;
-  endpoint.load = load;
-  endpoint.foreignCalls = Math.max(0, load.total - load.idle + load.queued - endpoint.inFlight);
-}
-
 function decode<Output extends DescMessage>(schema: Output, bytes: Uint8Array, service: string): MessageShape<Output> {
   try {
     return fromBinary(schema, bytes);
   } catch (cause) {
     throw new ServingError("INTERNAL", `service '${service}' gave an answer that cannot be read`, { cause });
   }
-}
-
-function errorFromThrown(thrown: unknown, service: string, caller: AbortSignal, call: CallSignal): ServingError {
-  if (thrown instanceof ServingError) return thrown;
-  if (caller.aborted) return canceledError(service);
-  if (call.timedOut) return timeoutError(service);
-  if (thrown instanceof BodyTooLargeError) {
-    return new ServingError("OUTPUT_UNEXPECTED", `service '${service}' gave an answer that is too large`, {
-      cause: thrown,
-    });
-  }
-  if (thrown instanceof NotConnectedError) {
-    return new ServingError("ENDPOINT_UNREACHABLE", `service '${service}': no connection to a loader`, {
-      cause: thrown,
-    });
-  }
-  return lostError(service, thrown);
-}
-
-/** The error of a call that may have reached its loader and brought no answer that can be believed. */
-function lostError(service: string, cause: unknown): ServingError {
-  return new ServingError("ENDPOINT_LOST", `service '${service}': the connection to a loader broke before its answer`, {
-    cause,
-  });
-}
-
-function canceledError(service: string): ServingError {
-  return new ServingError("CANCELED", `the call of service '${service}' was canceled`);
-}
-
-function timeoutError(service: string): ServingError {
-  return new ServingError("DEADLINE_EXCEEDED", `service '${service}' did not answer in time`);
 }

@@ -20,13 +20,51 @@ export interface Answer {
  */
 export function encodeAnswer(answer: Answer, types: OutputTypes): string {
   const header = `{"header":{"code":0,"message":"success","sid":${JSON.stringify(answer.sid)}}`;
-  if (answer.parts.length === 0) return `${header}}`;
+  return answer.parts.length === 0 ? `${header}}` : `${header},"payload":${textFromParts(answer.parts, types)}}`;
+}
+
+/** What the header of a session's frame says. What is undefined is left out. */
+export interface FrameHeader {
+  readonly sid: string;
+  /** 0 begin, 1 continue, 2 end, 3 once. */
+  readonly status: number;
+  /** Which of the sessions on one connection it belongs to. */
+  readonly cid?: string | undefined;
+  /** Its number among the frames of its session, from 1. */
+  readonly seq?: number | undefined;
+  /** The number of the last frame of the caller's that was taken in. */
+  readonly ack?: number | undefined;
+  /** What takes the session up again on another connection. */
+  readonly resumeToken?: string | undefined;
+}
+
+/** The text of a session's frame: one result, as in {@link encodeAnswer}, or a word about the session without one. */
+export function encodeFrame(header: FrameHeader, parts: readonly Part[], types: OutputTypes): string {
+  const start = `{"header":{"code":0,"message":"success",${textFromHeader(header)}}`;
+  return parts.length === 0 ? `${start}}` : `${start},"payload":${textFromParts(parts, types)}}`;
+}
+
+/** The text of the frame that tells of a session's failure; `code` is the number that clients branch on. */
+export function encodeErrorFrame(code: number, message: string, header: FrameHeader): string {
+  return `{"header":{"code":${code},"message":${JSON.stringify(message)},${textFromHeader(header)}}}`;
+}
+
+function textFromHeader({ sid, status, cid, seq, ack, resumeToken }: FrameHeader): string {
+  let text = `"sid":${JSON.stringify(sid)},"status":${status}`;
+  if (cid !== undefined) text += `,"cid":${JSON.stringify(cid)}`;
+  if (seq !== undefined) text += `,"seq":${seq}`;
+  if (ack !== undefined) text += `,"ack":${ack}`;
+  if (resumeToken !== undefined) text += `,"resume_token":${JSON.stringify(resumeToken)}`;
+  return text;
+}
+
+function textFromParts(parts: readonly Part[], types: OutputTypes): string {
   let payload = "";
-  for (const part of answer.parts) {
+  for (const part of parts) {
     if (payload !== "") payload += ",";
     payload += `${JSON.stringify(part.name)}:${textFromPart(part, types.get(part.name))}`;
   }
-  return `${header},"payload":{${payload}}}`;
+  return `{${payload}}`;
 }
 
 /** The text of a failed answer; `code` is the number that clients branch on. */

@@ -2,8 +2,11 @@ import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.
 import addFormats from "ajv-formats";
 import { isRecord, type JsonSchema } from "./dialect.ts";
 
-/** Says what is wrong with a value; undefined when nothing is. */
-export type SchemaCheck = (value: unknown) => readonly ErrorObject[] | undefined;
+/**
+ * Says what is wrong with a value; undefined when nothing is. With `isText` the members of the value, an object, are texts
+ * that stand for what the schema says they are: "3" for the number 3.
+ */
+export type SchemaCheck = (value: unknown, isText?: boolean) => readonly ErrorObject[] | undefined;
 
 /** Above this many values in one section of a request only its first mistake is looked for. */
 const maxValuesForAllMistakes = 2000;
@@ -23,7 +26,7 @@ export function compileSchema(schema: JsonSchema): SchemaCheck {
   let every: ValidateFunction | undefined;
   // A schema that refers to itself without an end shows only when it is used.
   first({});
-  return (value) => {
+  const checkValue = (value: unknown): readonly ErrorObject[] | undefined => {
     if (first(value)) return undefined;
     const errors = first.errors ?? [];
     if (!hasAtMost(maxValuesForAllMistakes, value)) return errors;
@@ -31,6 +34,13 @@ export function compileSchema(schema: JsonSchema): SchemaCheck {
     every(value);
     return every.errors ?? errors;
   };
+  let ofTexts: ValidateFunction | undefined;
+  const checkTexts = (value: unknown): readonly ErrorObject[] | undefined => {
+    ofTexts ??= createCompiler(false, true).compile(schema);
+    // The compiler puts what a text stands for in its place: into a copy, since engines get the texts.
+    return ofTexts(isRecord(value) ? { ...value } : value) ? undefined : (ofTexts.errors ?? []);
+  };
+  return (value, isText = false) => (isText ? checkTexts(value) : checkValue(value));
 }
 
 const common = { strict: false, logger: false } as const;
@@ -45,8 +55,9 @@ function assertSchema(schema: JsonSchema): void {
 }
 
 /** One for each schema: schemas do not meet, and what a compiler keeps goes when its service does. */
-function createCompiler(allErrors: boolean): Ajv2020 {
-  const compiler = new Ajv2020({ ...common, allErrors, ownProperties: true, meta: false, validateSchema: false });
+function createCompiler(allErrors: boolean, coerceTypes = false): Ajv2020 {
+  const options = { ...common, allErrors, coerceTypes, ownProperties: true, meta: false, validateSchema: false };
+  const compiler = new Ajv2020(options);
   addFormats.default(compiler);
   return compiler;
 }

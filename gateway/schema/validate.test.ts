@@ -7,7 +7,7 @@ import { PartType } from "../../proto/gen/athena/v1/part_pb.ts";
 import type { Envelope, LiftedPart } from "../types.ts";
 import { compileService } from "./compile.ts";
 import { mmocrDefinition } from "./mmocr.cases.ts";
-import { type ValidateOptions, validate } from "./validate.ts";
+import { type ValidateOptions, validate, validateChunk } from "./validate.ts";
 
 const mmocr = compileService(mmocrDefinition());
 const anyHeader = compileService(mmocrDefinition({ headerSchema: "", parametersSchema: "" }));
@@ -340,5 +340,26 @@ describe("validate() with any envelope", () => {
       }
     });
     fc.assert(property, { numRuns: 300 });
+  });
+});
+
+describe("the frames of a session", () => {
+  const chunk = (payload: readonly LiftedPart[], more: Partial<Envelope> = {}) =>
+    validateChunk(mmocr, { header: {}, parameter: {}, payload, ...more });
+
+  test("may leave inputs out, and data too: the opening as well as each that follows", () => {
+    const opening = validate(mmocr, { ...good, payload: [] }, "s", { isOpening: true });
+    expect(opening).toMatchObject({ sid: "s", parts: [], expects: [{ name: "boxes" }] });
+    expect(chunk([])).toEqual([]);
+    const empty = { ...picture, type: PartType.UNSPECIFIED, data: new Uint8Array() };
+    expect(chunk([empty])).toMatchObject([{ name: "data", type: PartType.IMAGE, attributes: { status: "3" } }]);
+  });
+
+  test("are checked for what they have; of a later frame only status and payload count", () => {
+    expect(chunk([picture], { header: { status: 1, nonsense: {} }, parameter: { other: 1 } })).toHaveLength(1);
+    expect(() => chunk([], { header: { status: 4 } })).toThrow("'$.header.status' must be one of [0, 1, 2, 3]");
+    expect(() => chunk([{ ...picture, type: PartType.TEXT }])).toThrow("'$.payload.data.image' field is required");
+    expect(() => chunk([{ ...picture, name: "other" }])).toThrow("'$.payload.other' unknown field");
+    expect(() => chunk([{ ...picture, attributes: { encoding: "gif" } }])).toThrow("'$.payload.data.encoding'");
   });
 });

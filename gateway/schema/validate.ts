@@ -12,6 +12,8 @@ import { textFromValue } from "./text-from-value.ts";
 export interface ValidateOptions {
   /** Refuses a request whose header has no `app_id`. True unless told. */
   readonly requireAppId?: boolean;
+  /** The request opens a session, so that its inputs may come later. False unless told. */
+  readonly isOpening?: boolean;
 }
 
 /**
@@ -33,9 +35,8 @@ export function validate(
   const { parameters, expects } = parametersFrom(service, envelope, mistakes);
   // To a service that takes none, these members of the header are texts like any others.
   const resourceIds = service.definition.personalResources ? resourceIdsFrom(envelope.header, mistakes) : [];
-  const parts = partsFrom(service, envelope.payload, mistakes, tooLarge);
-  if (mistakes.length > 0) throw errorFromMistakes("SCHEMA_VIOLATION", [...mistakes, ...tooLarge]);
-  if (tooLarge.length > 0) throw errorFromMistakes("PAYLOAD_TOO_LARGE", tooLarge);
+  const parts = partsFrom(service, envelope, options.isOpening ?? false, mistakes, tooLarge);
+  assertNone(mistakes, tooLarge);
   nameApp(headers, options.requireAppId ?? true);
   // A literal of the generated type is what the library's own constructor makes, in a fraction of its time.
   return {
@@ -52,24 +53,50 @@ export function validate(
   };
 }
 
+/**
+ * Checks a later frame of a session against its service and gives its parts, in the definition's order. Only its payload
+ * counts, and the status in its header: the rest was said when the session was opened.
+ *
+ * @throws ServingError SCHEMA_VIOLATION, or PAYLOAD_TOO_LARGE when size is all that is wrong.
+ */
+export function validateChunk(service: CompiledService, envelope: Envelope): Part[] {
+  const mistakes: string[] = [];
+  const tooLarge: string[] = [];
+  if (!isStatus(envelope.header.status, envelope)) mistakes.push(statusMistake);
+  const parts = partsFrom(service, envelope, true, mistakes, tooLarge);
+  assertNone(mistakes, tooLarge);
+  return parts;
+}
+
+function assertNone(mistakes: readonly string[], tooLarge: readonly string[]): void {
+  if (mistakes.length > 0) throw errorFromMistakes("SCHEMA_VIOLATION", [...mistakes, ...tooLarge]);
+  if (tooLarge.length > 0) throw errorFromMistakes("PAYLOAD_TOO_LARGE", tooLarge);
+}
+
 type Texts = Record<string, string>;
 
 function headersFrom(service: CompiledService, envelope: Envelope, mistakes: string[]): Texts {
-  const { header } = envelope;
-  if (service.checkHeader === undefined) noteFlatHeaderMistakes(header, mistakes);
-  else noteSchemaErrors(mistakes, "$.header", service.checkHeader(header) ?? []);
+  const { header, isText } = envelope;
+  if (service.checkHeader === undefined) noteFlatHeaderMistakes(envelope, mistakes);
+  else noteSchemaErrors(mistakes, "$.header", service.checkHeader(header, isText) ?? []);
   return textsFrom(header, "$.header", mistakes);
 }
 
 /** What holds for a header that its service does not describe. */
-function noteFlatHeaderMistakes(header: Readonly<Record<string, unknown>>, mistakes: string[]): void {
+function noteFlatHeaderMistakes(envelope: Envelope, mistakes: string[]): void {
+  const { header } = envelope;
   for (const key in header) {
     const value = header[key];
     if (isRecord(value)) mistakes.push(`'$.header.${shown(key)}' type must be string, number, boolean or array`);
-    else if (key === "status" && value !== null && value !== 0 && value !== 1 && value !== 2 && value !== 3) {
-      mistakes.push("'$.header.status' must be one of [0, 1, 2, 3]");
-    }
+    else if (key === "status" && !isStatus(value, envelope)) mistakes.push(statusMistake);
   }
+}
+
+const statusMistake = "'$.header.status' must be one of [0, 1, 2, 3]";
+
+function isStatus(value: unknown, { isText }: Envelope): boolean {
+  if (value === undefined || value === null || value === 0 || value === 1 || value === 2 || value === 3) return true;
+  return isText === true && typeof value === "string" && /^[0-3]?$/.test(value);
 }
 
 /**
@@ -108,11 +135,12 @@ function parametersFrom(
   const given = parameterObject(service, envelope, mistakes);
   for (const key in given) {
     const output = service.outputByName.get(key);
-    if (output !== undefined) noteAccept(output, given[key], `${path}.${key}`, asked, mistakes);
+    if (output !== undefined) noteAccept(output, given[key], `${path}.${key}`, asked, mistakes, envelope.isText);
     else if (key === "__proto__") mistakes.push(`'${path}.__proto__' unknown field`);
     else rest[key] = given[key];
   }
-  if (service.checkParameters !== undefined) noteSchemaErrors(mistakes, path, service.checkParameters(rest) ?? []);
+  const errors = service.checkParameters?.(rest, envelope.isText);
+  if (errors !== undefined) noteSchemaErrors(mistakes, path, errors);
   return {
     parameters: textsFrom(rest, path, mistakes),
     expects: service.outputs.map((output) => asked.get(output) ?? output.expected),
@@ -141,13 +169,14 @@ function noteAccept(
   path: string,
   asked: Map<CompiledOutput, PartDescription>,
   mistakes: string[],
+  isText?: boolean,
 ): void {
   if (value === null) return;
   if (!isRecord(value)) {
     mistakes.push(`'${path}' type must be object`);
     return;
   }
-  noteSchemaErrors(mistakes, path, output.checkAttributes(value) ?? []);
+  noteSchemaErrors(mistakes, path, output.checkAttributes(value, isText) ?? []);
   const attributes: Texts = { ...output.expected.attributes };
   for (const key in value) {
     if (key === "__proto__") mistakes.push(`'${path}.__proto__' unknown field`);
@@ -156,9 +185,11 @@ function noteAccept(
   asked.set(output, { ...output.expected, attributes });
 }
 
+/** In a session (`isPartial`) any input may be missing from a frame, and have no data in it. */
 function partsFrom(
   service: CompiledService,
-  payload: readonly LiftedPart[],
+  { payload, isText }: Envelope,
+  isPartial: boolean,
   mistakes: string[],
   tooLarge: string[],
 ): Part[] {
@@ -170,31 +201,37 @@ function partsFrom(
   const parts: Part[] = [];
   for (const input of service.inputs) {
     const lifted = payload.find((part) => part.name === input.name);
-    if (lifted !== undefined) parts.push(partFrom(input, lifted, mistakes, tooLarge));
-    else if (input.required) mistakes.push(`'$.payload.${input.name}' field is required`);
+    if (lifted !== undefined) {
+      noteSchemaErrors(mistakes, `$.payload.${input.name}`, input.checkAttributes(lifted.attributes, isText) ?? []);
+      noteDataMistakes(input, lifted, input.required && !isPartial, mistakes, tooLarge);
+      parts.push(partFrom(input, lifted, mistakes));
+    } else if (input.required && !isPartial) mistakes.push(`'$.payload.${input.name}' field is required`);
   }
   return parts;
 }
 
-function partFrom(input: CompiledInput, lifted: LiftedPart, mistakes: string[], tooLarge: string[]): Part {
-  const path = `$.payload.${input.name}`;
-  noteSchemaErrors(mistakes, path, input.checkAttributes(lifted.attributes) ?? []);
-  noteDataMistakes(input, lifted, mistakes, tooLarge);
+function partFrom(input: CompiledInput, lifted: LiftedPart, mistakes: string[]): Part {
   return {
     $typeName: "athena.v1.Part",
     name: input.name,
     type: input.type,
-    attributes: textsFrom(lifted.attributes, path, mistakes),
+    attributes: textsFrom(lifted.attributes, `$.payload.${input.name}`, mistakes),
     data: lifted.data,
   };
 }
 
-function noteDataMistakes(input: CompiledInput, lifted: LiftedPart, mistakes: string[], tooLarge: string[]): void {
+function noteDataMistakes(
+  input: CompiledInput,
+  lifted: LiftedPart,
+  isRequired: boolean,
+  mistakes: string[],
+  tooLarge: string[],
+): void {
   const { length } = lifted.data;
-  if (lifted.type !== input.type && (input.required || lifted.type !== PartType.UNSPECIFIED)) {
+  if (lifted.type !== input.type && (isRequired || lifted.type !== PartType.UNSPECIFIED)) {
     const got = lifted.type === PartType.UNSPECIFIED ? "" : `; got '${PartType[lifted.type]?.toLowerCase()}'`;
     mistakes.push(`'$.payload.${input.name}.${input.member}' field is required${got}`);
-  } else if (length === 0 && input.required) {
+  } else if (length === 0 && isRequired) {
     mistakes.push(`'$.payload.${input.name}.${input.member}' must not be empty`);
   } else if (length > input.maxBytes) {
     tooLarge.push(`'$.payload.${input.name}.${input.member}' must be at most ${input.maxBytes} bytes, got ${length}`);

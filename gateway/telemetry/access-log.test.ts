@@ -37,4 +37,18 @@ describe("the access log", () => {
     const [line] = linesOf(ServingError.from(new TypeError("a bug")));
     expect(JSON.stringify(line?.err)).toContain("access-log.test.ts");
   });
+
+  test("writes a session as one line, with its frames and its first result", () => {
+    const lines: string[] = [];
+    const log = createAccessLog({ write: (line) => lines.push(line), flushSync() {} }, () => 7);
+    const entry = { sid: "s", service: "echo", protocol: "websocket", client: "::1", framesIn: 3, framesOut: 2 };
+    const error = new ServingError("SESSION_TIMEOUT", "silent");
+    log.writeSession({ ...entry, outcome: "OK", durationMs: 9.00049, firstResultMs: 1.5, error: undefined });
+    log.writeSession({ ...entry, outcome: "SESSION_TIMEOUT", durationMs: 9, firstResultMs: undefined, error });
+    const common = { time: 7, name: "access", ...entry, durationMs: 9, msg: "session" };
+    expect(lines.map((line) => JSON.parse(line))).toEqual([
+      { ...common, level: "info", outcome: "OK", firstResultMs: 1.5 },
+      { ...common, level: "warn", outcome: "SESSION_TIMEOUT", reason: "silent" },
+    ]);
+  });
 });

@@ -16,9 +16,26 @@ export interface AccessLogEntry {
   readonly error?: ServingError;
 }
 
-/** Writes one line for each finished request. */
+/** One session that has ended, as the access log tells it. */
+export interface SessionLogEntry {
+  readonly sid: string;
+  readonly service: string;
+  readonly protocol: string;
+  readonly client: string;
+  /** The app that opened it; "" where admission found none. */
+  readonly app?: string;
+  readonly outcome: OutcomeName;
+  readonly durationMs: number;
+  readonly firstResultMs: number | undefined;
+  readonly framesIn: number;
+  readonly framesOut: number;
+  readonly error: ServingError | undefined;
+}
+
+/** Writes one line for each finished request, and one for each session. */
 export interface AccessLog {
   write(entry: AccessLogEntry): void;
+  writeSession(entry: SessionLogEntry): void;
   /** Writes out what is still in memory. */
   flush(): void;
 }
@@ -35,21 +52,31 @@ export interface LineDestination {
  * here costs a third of what the logger would, and this is on every request.
  */
 export function createAccessLog(destination: LineDestination = bufferedStdout(), now = Date.now): AccessLog {
+  const write = (entry: object, durationMs: number, error: ServingError | undefined, msg: string): void => {
+    const line = {
+      level: error === undefined ? "info" : "warn",
+      time: now(),
+      name: "access",
+      ...entry,
+      durationMs: toMicroseconds(durationMs),
+      ...(error === undefined ? {} : { reason: error.message, ...causeOf(error) }),
+      msg,
+    };
+    destination.write(`${JSON.stringify(line)}\n`);
+  };
   return {
-    write({ error, durationMs, ...entry }) {
-      const line = {
-        level: error === undefined ? "info" : "warn",
-        time: now(),
-        name: "access",
-        ...entry,
-        durationMs: Math.round(durationMs * 1000) / 1000,
-        ...(error === undefined ? {} : { reason: error.message, ...causeOf(error) }),
-        msg: "request",
-      };
-      destination.write(`${JSON.stringify(line)}\n`);
+    write: ({ error, durationMs, ...entry }) => write(entry, durationMs, error, "request"),
+    writeSession({ error, durationMs, firstResultMs, app, ...entry }) {
+      const first = firstResultMs === undefined ? {} : { firstResultMs: toMicroseconds(firstResultMs) };
+      const sender = app ? { app } : {};
+      write({ ...entry, ...sender, ...first }, durationMs, error, "session");
     },
     flush: () => destination.flushSync(),
   };
+}
+
+function toMicroseconds(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
 }
 
 /** What callers are not told: the cause, and the stack where the fault is our own. */

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Reason } from "../../proto/errors.ts";
 import type { Endpoint } from "../types.ts";
+import { createSessionMetrics, type SessionMetrics } from "./session-metrics.ts";
 
 /** How a request ended: "OK", or the reason of its error. */
 export type OutcomeName = "OK" | Reason;
@@ -9,6 +10,7 @@ export type OutcomeName = "OK" | Reason;
 export interface GatewayMetrics {
   /** Counts one request, exactly once, when its answer is known. `service` is "" for one that reached none. */
   observe(service: string, outcome: OutcomeName, seconds: number): void;
+  readonly sessions: SessionMetrics;
   /** The Prometheus text of everything. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -22,8 +24,14 @@ export type EndpointSource = () => Iterable<{ readonly service: string; readonly
 // From a cache hit to the longest that a default deadline allows, about a factor of two apart.
 const durationBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-/** Builds the gateway's metrics on a registry of their own. */
-export function createMetrics(endpointSource: EndpointSource): GatewayMetrics {
+/**
+ * Builds the gateway's metrics on a registry of their own. `activeSessions` tells how many sessions each service has at
+ * the moment of a scrape.
+ */
+export function createMetrics(
+  endpointSource: EndpointSource,
+  activeSessions: () => ReadonlyMap<string, number> = () => new Map(),
+): GatewayMetrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const requests = new Counter({
@@ -60,6 +68,7 @@ export function createMetrics(endpointSource: EndpointSource): GatewayMetrics {
       }
       histogram.observe(seconds);
     },
+    sessions: createSessionMetrics(registry, activeSessions),
     render: () => registry.metrics(),
     contentType: registry.contentType,
     registry,

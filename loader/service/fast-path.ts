@@ -56,7 +56,12 @@ async function readRequest(request: Request, maxBodyBytes: number): Promise<Infe
   }
 }
 
-function timeoutFromHeader(value: string | null): number | undefined {
+/**
+ * The time that a Connect call may take, in milliseconds; undefined where its caller sets none.
+ *
+ * @throws ServingError MALFORMED_ENVELOPE for a header that is no such number.
+ */
+export function timeoutFromHeader(value: string | null): number | undefined {
   if (value === null) return undefined;
   // At most ten digits, says the protocol.
   if (!/^\d{1,10}$/.test(value)) {

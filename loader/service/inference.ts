@@ -38,7 +38,8 @@ export interface CallBounds {
 /** Runs calls on the loader's services. Every method throws ServingError. */
 export interface Inference {
   once(request: InferRequest, bounds: CallBounds): Promise<InferResponse>;
-  stream(request: InferRequest, inputs: SessionInputs, bounds: CallBounds): AsyncGenerator<InferResponse>;
+  /** Runs a session. Gives "open" when it has its slot, then its results. */
+  stream(request: InferRequest, inputs: SessionInputs, bounds: CallBounds): AsyncGenerator<InferResponse | "open">;
 }
 
 /** The most that chunks of one session may hold while they wait for one that is missing. */
@@ -95,20 +96,14 @@ export function createInference(options: InferenceOptions): Inference {
         // A session's first message may carry no data yet: what is required is up to its engine.
         const checked = checkRequest(withoutRequired(served), { ...request, parts: [] }, newSid);
         assertResources(service, served.engine.resources, request.resourceIds);
-        const { idleTimeoutMs, totalTimeoutMs, holeTimeoutMs, maxWaitingChunks: maxWaiting } = served.session;
+        const { totalTimeoutMs } = served.session;
         const timeoutMs = Math.min(totalTimeoutMs, bounds.timeoutMs ?? totalTimeoutMs);
         using call = createCallSignal(bounds.signal, timeoutMs, service, now);
         bounds.onLoad(served.scheduler.load());
         using _slot = await served.scheduler.acquire(waitingOf(checked, call));
-        using idle = createIdleWatch(call.signal, idleTimeoutMs, service);
-        const chunks = idle.watch(inputs({ holeTimeoutMs, maxWaiting, maxWaitingBytes, now }));
-        let seq = 0;
-        for await (const result of served.engine.stream(checked, chunks, idle.signal, call.deadline - now())) {
-          idle.touch();
-          seq += 1;
-          const place = placeFromStatus[result.status === Status.UNSPECIFIED ? Status.CONTINUE : result.status];
-          yield responseFrom(served, checked, finishParts(checked, result.parts, seq, place), result.status);
-        }
+        bounds.onLoad(served.scheduler.load());
+        yield "open";
+        yield* runSession(served, checked, inputs, call, now);
         outcome = "OK";
       } catch (thrown) {
         const error = ServingError.from(thrown);
@@ -119,6 +114,27 @@ export function createInference(options: InferenceOptions): Inference {
       }
     },
   };
+}
+
+/** A session that has its slot: its results as they come. */
+async function* runSession(
+  served: Served,
+  request: InferRequest,
+  inputs: SessionInputs,
+  { signal, deadline }: CallSignal,
+  now: () => number,
+): AsyncGenerator<InferResponse> {
+  const { definition, engine, session } = served;
+  const { idleTimeoutMs, holeTimeoutMs, maxWaitingChunks: maxWaiting } = session;
+  using idle = createIdleWatch(signal, idleTimeoutMs, definition.id);
+  const chunks = idle.watch(inputs({ holeTimeoutMs, maxWaiting, maxWaitingBytes, now }));
+  let seq = 0;
+  for await (const result of engine.stream(request, chunks, idle.signal, deadline - now())) {
+    idle.touch();
+    seq += 1;
+    const place = placeFromStatus[result.status === Status.UNSPECIFIED ? Status.CONTINUE : result.status];
+    yield responseFrom(served, request, finishParts(request, result.parts, seq, place), result.status);
+  }
 }
 
 type CallKind = "once" | "stream";

@@ -17,6 +17,12 @@ export interface Listener {
 const idleTimeoutSeconds = 120;
 
 /**
+ * Bun takes these for a Unix socket too; its types name them for TCP only. There its idle timeout would end connections
+ * that are in use, and is not needed: the kernel tells when the other side is gone.
+ */
+const untypedForUnix: object = { http2: true, idleTimeout: 0 };
+
+/**
  * Listens for HTTP/1.1, and HTTP/2 without TLS, on one port or Unix socket.
  *
  * @throws Error when the address cannot be listened on.
@@ -33,7 +39,7 @@ export function listen(address: Listen, fetch: (request: Request) => Response | 
   };
   const server =
     "unix" in address
-      ? Bun.serve({ ...common, unix: address.unix })
+      ? Bun.serve({ ...common, ...untypedForUnix, unix: address.unix })
       : Bun.serve({
           ...common,
           hostname: address.host,

@@ -18,7 +18,7 @@ import {
   Health,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../proto/gen/grpc/health/v1/health_pb.ts";
-import { formatLoad, loadHeader } from "../../proto/metadata.ts";
+import { announceHeader, formatLoad, loadHeader } from "../../proto/metadata.ts";
 import type { EngineInput } from "../engine/engine.ts";
 import type { CallBounds, Inference } from "./inference.ts";
 import { addResources } from "./resource-routes.ts";
@@ -62,7 +62,7 @@ function addInference(router: ConnectRouter, inference: Inference): void {
       try {
         if (request === undefined) throw new ServingError("SCHEMA_VIOLATION", "request: is required");
         for await (const response of inference.stream(request, () => singleInput(request.parts), boundsFrom(context))) {
-          yield create(InferServerStreamResponseSchema, { response });
+          if (response !== "open") yield create(InferServerStreamResponseSchema, { response });
         }
       } catch (thrown) {
         throw connectErrorFrom(thrown);
@@ -71,8 +71,10 @@ function addInference(router: ConnectRouter, inference: Inference): void {
     async *inferStream(messages, context) {
       try {
         const { open, inputs } = await openSession(messages);
+        const isAnnounced = context.requestHeader.has(announceHeader);
         for await (const response of inference.stream(open, inputs, boundsFrom(context))) {
-          yield create(InferStreamResponseSchema, { response });
+          if (response !== "open") yield create(InferStreamResponseSchema, { response });
+          else if (isAnnounced) yield create(InferStreamResponseSchema);
         }
       } catch (thrown) {
         throw connectErrorFrom(thrown);

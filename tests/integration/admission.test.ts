@@ -227,3 +227,35 @@ describe("an app's limits", () => {
 function echoEnvelopeOf(app: string, parameters: object = {}): object {
   return { header: { app_id: app }, parameter: { echo: parameters }, payload: { data: { text: "aGk=" } } };
 }
+
+describe("a stream of results", () => {
+  const socketUrl = (): string => url.replace("http", "ws");
+  const sse = { accept: "text/event-stream" };
+
+  /** The first frame that a new WebSocket gets for an envelope; what it was refused with where it was not opened. */
+  function firstFrame(headers: Record<string, string>, envelope: object): Promise<unknown> {
+    const { promise, resolve } = Promise.withResolvers<unknown>();
+    // Bun takes headers in this place; the types know the standard's subprotocols alone.
+    const socket = new WebSocket(socketUrl(), { headers } as unknown as string[]);
+    socket.onopen = () => socket.send(JSON.stringify(envelope));
+    socket.onmessage = ({ data }) => resolve(JSON.parse(String(data)));
+    socket.onerror = () => resolve("refused");
+    return promise.finally(() => socket.close());
+  }
+
+  test("is for apps with a key alone, over WebSocket and as server-sent events", async () => {
+    expect(await firstFrame({}, echoEnvelope("x"))).toBe("refused");
+    expect((await post(url, echoEnvelope("x"), sse)).status).toBe(401);
+    expect(await firstFrame(bearer(known.key), echoEnvelope("x"))).toMatchObject({ header: { code: 0 } });
+    const request = { method: "POST", headers: { "content-type": "application/json", ...sse, ...bearer(known.key) } };
+    const answer = await fetch(url, { ...request, body: JSON.stringify(echoEnvelope("x")) });
+    expect([answer.status, await answer.text()]).toEqual([200, expect.stringContaining('"code":0')]);
+  });
+
+  test("is refused for a service that the app may not call, and for another app's name", async () => {
+    expect(await firstFrame(bearer(narrow.key), echoEnvelope("x"))).toMatchObject({ header: { code: 10313 } });
+    const other = { ...echoEnvelope("x"), header: { app_id: "other" } };
+    expect(await firstFrame(bearer(known.key), other)).toMatchObject({ header: { code: 10313 } });
+    expect((await post(url, echoEnvelope("x"), { ...sse, ...bearer(narrow.key) })).status).toBe(403);
+  });
+});

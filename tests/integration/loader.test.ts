@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { mkdtemp, rm } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { create, toBinary } from "@bufbuild/protobuf";
@@ -14,6 +15,7 @@ import {
   Health,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../proto/gen/grpc/health/v1/health_pb.ts";
+import { announceHeader } from "../../proto/metadata.ts";
 import { echoEnvelope, echoedText, post, startGateway, startLoader, urlOf } from "./cluster.ts";
 
 let loader: ServiceProcess;
@@ -105,6 +107,67 @@ describe("a session over HTTP/2", () => {
     expect(seen).toEqual(["0 1", "1 2", "2 3"]);
   });
 
+  test("tells a caller that asks for it that it has its slot, before it waits for input", async () => {
+    const input = Promise.withResolvers<void>();
+    async function* messages() {
+      yield { message: { case: "open" as const, value: create(InferRequestSchema, { service: "echo" }) } };
+      await input.promise;
+      yield { message: { case: "input" as const, value: { parts: [partOf("x", { status: "2" })] } } };
+    }
+    const seen: string[] = [];
+    for await (const { response } of clientOf().inferStream(messages(), { headers: { [announceHeader]: "1" } })) {
+      seen.push(response === undefined ? "open" : String(Status[response.status]));
+      input.resolve();
+    }
+    expect(seen).toEqual(["open", "END"]);
+  });
+
+  test("may be JSON: the stock handler answers what the fast path does not", async () => {
+    const transport = createConnectTransport({ baseUrl: url, httpVersion: "2", useBinaryFormat: false });
+    async function* messages() {
+      const open = create(InferRequestSchema, { service: "echo", parts: [partOf("x", { status: "2" })] });
+      yield { message: { case: "open" as const, value: open } };
+    }
+    const seen: string[] = [];
+    for await (const { response } of createClient(InferenceService, transport).inferStream(messages())) {
+      seen.push(new TextDecoder().decode(response?.parts[0]?.data));
+    }
+    expect(seen).toEqual(["x"]);
+  });
+
+  test("states its error, and the load in its head, to a stock client", async () => {
+    async function* messages() {
+      const open = create(InferRequestSchema, {
+        service: "echo",
+        parameters: { failWith: "error" },
+        parts: [partOf("x")],
+      });
+      yield { message: { case: "open" as const, value: open } };
+    }
+    let load: string | null = null;
+    const results = clientOf().inferStream(messages(), { onHeader: (headers) => (load = headers.get("athena-load")) });
+    const error = await results[Symbol.asyncIterator]()
+      .next()
+      .then(() => new ConnectError("answered"), ConnectError.from);
+    expect([error.code, error.rawMessage]).toEqual([Code.Internal, "the engine failed, as asked for"]);
+    expect(error.findDetails(ErrorDetailSchema)).toMatchObject([{ reason: "ENGINE_FAILED", legacyCode: 10909 }]);
+    expect(load).toMatch(/^256;256;\d+;0;0$/);
+  });
+
+  test("that is no stream of messages, or has one that is too large, is refused", async () => {
+    const send = async (body: Uint8Array): Promise<unknown> => {
+      const answer = await fetch(`${url}/athena.v1.InferenceService/InferStream`, {
+        method: "POST",
+        headers: { "content-type": "application/connect+proto" },
+        body: new Blob([body.slice()]),
+      });
+      return JSON.parse((await answer.text()).slice(5)).error.code;
+    };
+    expect(await send(new Uint8Array([9, 9, 9, 9, 9, 9]))).toBe("invalid_argument");
+    expect(await send(new Uint8Array([0, 0, 0, 0, 2, 255, 255]))).toBe("invalid_argument");
+    expect(await send(new Uint8Array([0, 255, 255, 255, 255, 0]))).toBe("resource_exhausted");
+  });
+
   test("that does not begin with 'open' is refused", async () => {
     async function* messages() {
       yield { message: { case: "input" as const, value: { sequence: 1, parts: [] } } };
@@ -168,6 +231,16 @@ test("a gateway reaches a loader through a Unix socket", async () => {
   try {
     const answer = await post(`${urlOf(gateway)}/echo`, echoEnvelope("through a socket"));
     expect(echoedText(answer.body)).toBe("through a socket");
+    const nodeOptions = { createConnection: () => connect(socket) };
+    const transport = createConnectTransport({ baseUrl: "http://localhost", httpVersion: "2", nodeOptions });
+    async function* messages() {
+      const open = create(InferRequestSchema, { service: "echo", parts: [partOf("a session", { status: "2" })] });
+      yield { message: { case: "open" as const, value: open } };
+    }
+    for await (const { response } of createClient(InferenceService, transport).inferStream(messages())) {
+      expect(new TextDecoder().decode(response?.parts[0]?.data)).toBe("a session");
+    }
+    expect.assertions(2);
   } finally {
     await gateway.stop();
     await near.stop();

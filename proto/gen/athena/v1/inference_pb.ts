@@ -238,6 +238,10 @@ export const StreamInputSchema: GenMessage<StreamInput> = /*@__PURE__*/
  */
 export type InferStreamResponse = Message<"athena.v1.InferStreamResponse"> & {
   /**
+   * Unset in at most one message, the first, and only for a caller that asks for
+   * it with the header "athena-announce" (see metadata.ts): the session has its
+   * slot, and its input is being read.
+   *
    * @generated from field: athena.v1.InferResponse response = 1;
    */
   response?: InferResponse | undefined;

@@ -1,0 +1,81 @@
+import type { FrameData } from "./frame-codec.ts";
+import { createOutbox, type Outbox, type SendingSocket } from "./outbox.ts";
+
+/** The part of a socket that a connection needs. */
+export interface ConnectionSocket extends SendingSocket {
+  close(code: number, reason: string): void;
+  terminate(): void;
+}
+
+/** The socket of one connection, from before it opens until after it has closed. */
+export interface Link {
+  /** False before it opens, and from the moment that either side closes it. */
+  readonly isOpen: boolean;
+  open(socket: ConnectionSocket): void;
+  /** As {@link Outbox.send}; what is sent while it is not open goes nowhere. */
+  send(data: FrameData): Promise<void> | undefined;
+  /** The socket has sent what it had. */
+  drained(): void;
+  /** Closes it as soon as its client has taken what was sent. */
+  close(code: number, reason: string): void;
+  /** Breaks it off: its client does not read. */
+  cut(): void;
+  /** The socket is closed. */
+  closed(): void;
+}
+
+/** What {@link createLink} is told. */
+export interface LinkOptions {
+  /** How long a client may read nothing while something waits for it. */
+  readonly slowReaderTimeoutMs: number;
+  /** Told of a client that does not read, before the link is cut. */
+  readonly onSlowReader: () => void;
+}
+
+/** Builds a link that is not open yet. */
+export function createLink({ slowReaderTimeoutMs, onSlowReader }: LinkOptions): Link {
+  let socket: ConnectionSocket | undefined;
+  let outbox: Outbox | undefined;
+  let isClosing = false;
+  const leave = (): ConnectionSocket | undefined => {
+    const left = socket;
+    socket = undefined;
+    outbox?.close();
+    return left;
+  };
+  const link: Link = {
+    get isOpen() {
+      return socket !== undefined && !isClosing;
+    },
+    open(opened) {
+      socket = opened;
+      outbox = createOutbox({
+        socket: opened,
+        slowReaderTimeoutMs,
+        onSlowReader() {
+          onSlowReader();
+          link.cut();
+        },
+      });
+    },
+    send: (data) => (isClosing ? undefined : outbox?.send(data)),
+    drained: () => outbox?.drained(),
+    close(code, reason) {
+      if (isClosing) return;
+      isClosing = true;
+      // Closed at once, a socket drops what its client does not read within some seconds.
+      const sending = outbox?.settled();
+      if (sending === undefined) leave()?.close(code, reason);
+      else void sending.then(() => leave()?.close(code, reason));
+    },
+    cut() {
+      isClosing = true;
+      leave()?.terminate();
+    },
+    closed() {
+      isClosing = true;
+      leave();
+    },
+  };
+  return link;
+}

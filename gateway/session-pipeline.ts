@@ -1,0 +1,363 @@
+import type { HashKeySource } from "../config/gateway.ts";
+import { ServingError } from "../proto/errors.ts";
+import {
+  type InferRequest,
+  type InferResponse,
+  type InferStreamResponse,
+  Status,
+} from "../proto/gen/athena/v1/inference_pb.ts";
+import type { Part } from "../proto/gen/athena/v1/part_pb.ts";
+import type { Admitted, Caller, Ticket } from "./admission/admission.ts";
+import type { Kind } from "./admission/limit-store.ts";
+import { defaultSidPrefix, type ServiceTarget } from "./pipeline.ts";
+import type { Router } from "./router/router.ts";
+import type { CompiledService } from "./schema/compile.ts";
+import { createSessionBounds, type SessionBounds } from "./session-bounds.ts";
+import { chunksFrom, withPlace } from "./session-chunks.ts";
+import { type SessionMeter, type SessionObserver, startMeter } from "./session-meter.ts";
+import type { Call, Envelope, Place, SessionFrame } from "./types.ts";
+
+/** The stages of the streaming line, in the order in which a session passes them. */
+export interface SessionStages {
+  readonly route: Router<ServiceTarget>;
+  readonly newSid: (prefix: string) => string;
+  /** Checks a whole request, for a session that is one. */
+  readonly validate: (service: CompiledService, envelope: Envelope, sid: string) => InferRequest;
+  /** Checks the frame that opens a session, whose inputs may come later. */
+  readonly validateOpening: (service: CompiledService, envelope: Envelope, sid: string) => InferRequest;
+  readonly validateChunk: (service: CompiledService, envelope: Envelope) => Part[];
+  readonly balancingKey: (source: HashKeySource | undefined, call: Call, request: object) => string | undefined;
+  /** Milliseconds on a clock that never goes back. */
+  readonly now: () => number;
+  /** How many sessions may run at once; more are refused as busy. */
+  readonly maxSessions: number;
+  /** While true, no session is begun. */
+  readonly isDraining: () => boolean;
+  readonly observer: SessionObserver;
+}
+
+/** One session as an adapter hands it over. */
+export interface SessionRequest<Answer> {
+  /** Its signal aborts when the caller hangs up; a ServingError as the signal's reason becomes the session's end. */
+  readonly call: Call;
+  /** Who calls, as admission has found out from the request's headers; what it rejects with ends the session. */
+  readonly caller: Caller | Promise<Caller>;
+  /** What it counts as for admission. */
+  readonly kind: Kind;
+  /** The request's body, once the first frame is there; without it frames are charged by their data. */
+  readonly received?: () => string;
+  /** What the caller speaks, for the access log. */
+  readonly protocol: string;
+  /**
+   * The opening, then the chunks. Pulled as fast as the loader takes them; their end is the end of the input, and what they
+   * throw, a ServingError, ends the session. Closed at the session's end, without waiting for a frame that is awaited.
+   */
+  readonly frames: AsyncIterable<SessionFrame>;
+  /** Frames say themselves where the input ends, so that a first one which says nothing is its begin. False unless told. */
+  readonly hasPlaces?: boolean;
+  /** A result as the caller's protocol has it. */
+  readonly encode: (service: CompiledService, response: InferResponse, status: Place) => Answer;
+}
+
+/** What happens in a session, in this order: perhaps `opened`, then results, the last with status 2 or 3. */
+export type SessionEvent<Answer> =
+  | { readonly type: "opened" }
+  | { readonly type: "result"; readonly status: Place; readonly answer: Answer };
+
+/** One session. Nothing happens in it until its events are read. */
+export interface Session<Answer> {
+  readonly sid: string;
+  /** "" for a session that reaches no service. */
+  readonly service: string;
+  /**
+   * Read once. Throws the ServingError that ended the session. Results are computed only as they are read; whoever leaves
+   * the loop, or aborts the call's signal while an event is awaited, cancels the session down to its engine.
+   */
+  readonly events: AsyncGenerator<SessionEvent<Answer>, void, undefined>;
+}
+
+/** Carries sessions down the line, for every adapter. */
+export interface SessionPipeline {
+  /** Never throws: what is wrong with a session is told by its events. */
+  open<Answer>(request: SessionRequest<Answer>): Session<Answer>;
+  /** The id of the service that a call's path means. Throws SERVICE_NOT_FOUND. */
+  find(call: Pick<Call, "path" | "host" | "serviceId">): string;
+  /** How many sessions run now, by service. */
+  active(): ReadonlyMap<string, number>;
+  /** Ends every session that runs with this error. */
+  abortAll(error: ServingError): void;
+}
+
+/** Where a session leads: known from the call alone. */
+interface Lead {
+  readonly sid: string;
+  readonly service: string;
+  readonly target: ServiceTarget | undefined;
+  readonly compiled: CompiledService | undefined;
+  readonly refusal: ServingError | undefined;
+}
+
+/** Joins the stages into the streaming line. */
+export function createSessionPipeline(stages: SessionStages): SessionPipeline {
+  const running = new Set<{ readonly service: string; readonly bounds: SessionBounds }>();
+
+  async function* run<Answer>(request: SessionRequest<Answer>, lead: Lead): Session<Answer>["events"] {
+    const { call, protocol, frames, encode, hasPlaces = false } = request;
+    const { sid, service } = lead;
+    const meter = startMeter({ sid, service, protocol, client: call.clientAddress }, stages.observer, stages.now);
+    const source = frames[Symbol.asyncIterator]();
+    using bounds = boundsFor(stages, call, lead);
+    const entry = { service, bounds };
+    let progress: Progress<Answer> | undefined;
+    let ticket: Ticket | undefined;
+    try {
+      const caller = await request.caller;
+      meter.app(caller.app);
+      const { target, compiled } = assertServable(lead, stages, running.size);
+      running.add(entry);
+      ticket = await caller.admit({ service, kind: request.kind });
+      const opening = await firstFrame(source, bounds.signal);
+      meter.noteIn();
+      const { admitted, first } = await acceptFirst(ticket, opening, request.received);
+      progress = createProgress((response, status) => {
+        bounds.touch();
+        meter.noteOut();
+        return encode(compiled, response, status);
+      });
+      const begun = { call, source, target, compiled, admitted, first, hasPlaces, sid, bounds, meter };
+      yield* eventsFrom(dispatch(stages, begun), progress, sid);
+    } catch (thrown) {
+      const error = endFrom(thrown, bounds.signal, progress);
+      meter.result(error);
+      if (error !== undefined) throw error;
+    } finally {
+      running.delete(entry);
+      ticket?.[Symbol.dispose]();
+      source.return?.().catch(() => {});
+      if (progress?.isComplete) meter.result(undefined);
+      meter.end();
+    }
+  }
+
+  return {
+    open(request) {
+      const lead = leadOf(stages, request.call);
+      return { sid: lead.sid, service: lead.service, events: run(request, lead) };
+    },
+    find: (call) => stages.route(call).id,
+    active() {
+      const counts = new Map<string, number>();
+      for (const { service } of running) counts.set(service, (counts.get(service) ?? 0) + 1);
+      return counts;
+    },
+    abortAll(error) {
+      for (const { bounds } of running) bounds.abort(error);
+    },
+  };
+}
+
+function leadOf(stages: SessionStages, call: Call): Lead {
+  try {
+    const target = stages.route(call);
+    const compiled = target.compiled();
+    const sid = stages.newSid(compiled?.sidPrefix ?? defaultSidPrefix);
+    return { sid, service: target.id, target, compiled, refusal: undefined };
+  } catch (thrown) {
+    const sid = stages.newSid(defaultSidPrefix);
+    return { sid, service: "", target: undefined, compiled: undefined, refusal: ServingError.from(thrown) };
+  }
+}
+
+interface Servable {
+  readonly target: ServiceTarget;
+  readonly compiled: CompiledService;
+}
+
+/** Throws for a session that cannot begin. */
+function assertServable(lead: Lead, { isDraining, maxSessions }: SessionStages, running: number): Servable {
+  const { target, compiled } = lead;
+  if (lead.refusal !== undefined) throw lead.refusal;
+  if (isDraining()) throw new ServingError("DRAINING", `service '${lead.service}': the gateway is shutting down`);
+  if (running >= maxSessions) {
+    throw new ServingError("SERVICE_BUSY", `the gateway is busy: it has ${running} sessions, as many as it may`);
+  }
+  if (target !== undefined && compiled !== undefined) return { target, compiled };
+  const message = `service '${lead.service}' is not ready: no loader has described it yet`;
+  throw new ServingError("SERVICE_NOT_READY", message);
+}
+
+function boundsFor({ now }: SessionStages, { signal }: Call, { service, target }: Lead): SessionBounds {
+  const { idleTimeoutMs, totalTimeoutMs } = target?.session ?? unserved;
+  return createSessionBounds({ service, caller: signal, idleTimeoutMs, totalTimeoutMs, now });
+}
+
+/** For a session that is refused before it waits for anything. */
+const unserved = { idleTimeoutMs: 60_000, totalTimeoutMs: 60_000 };
+
+async function firstFrame(source: AsyncIterator<SessionFrame>, signal: AbortSignal): Promise<SessionFrame> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    const { done, value } = await Promise.race([source.next(), aborted.promise]);
+    if (done === true) throw new ServingError("SCHEMA_VIOLATION", "the session ended before its first frame");
+    return value;
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** The first frame with its caller's app in it, once that is charged for it. */
+async function acceptFirst(
+  ticket: Ticket,
+  opening: SessionFrame,
+  received: (() => string) | undefined,
+): Promise<{ readonly admitted: Admitted; readonly first: SessionFrame }> {
+  const { envelope } = opening;
+  const admitted = await ticket.accept(received?.() ?? "");
+  if (received === undefined) await admitted.spend(bytesOf(envelope.payload));
+  return { admitted, first: { ...opening, envelope: { ...envelope, header: admitted.nameApp(envelope.header) } } };
+}
+
+interface Dispatched extends Servable {
+  readonly admitted: Admitted;
+  readonly call: Call;
+  readonly source: AsyncIterator<SessionFrame>;
+  readonly first: SessionFrame;
+  readonly hasPlaces: boolean;
+  readonly sid: string;
+  readonly bounds: SessionBounds;
+  readonly meter: SessionMeter;
+}
+
+/** The session's messages: those of a session at a loader, or the one answer of a once-call. */
+function dispatch(stages: SessionStages, session: Dispatched): AsyncIterable<Pick<InferStreamResponse, "response">> {
+  const { call, source, target, compiled, admitted, first, hasPlaces, sid, bounds, meter } = session;
+  const key = stages.balancingKey(target.hashKey, call, first.envelope);
+  const opens = stages.now() + target.timeoutMs;
+  const { signal } = bounds;
+  if (isOnce(compiled, first.place)) {
+    bounds.endInput();
+    const request = { ...stages.validate(compiled, first.envelope, sid), version: target.version };
+    return onceAnswer(target.dispatch(request, { admitted, key, deadline: opens, signal }));
+  }
+  const request = { ...stages.validateOpening(compiled, first.envelope, sid), version: target.version };
+  const place = first.place ?? (hasPlaces ? 0 : undefined);
+  withPlace(request.parts, place);
+  const chunks = chunksFrom(
+    source,
+    { opening: request.parts, place },
+    {
+      validate: (envelope) => stages.validateChunk(compiled, envelope),
+      admit: (parts) => admitted.spend(bytesOf(parts)),
+      onFrame() {
+        bounds.touch();
+        meter.noteIn();
+      },
+      onEnd: () => bounds.endInput(),
+    },
+  );
+  const openDeadline = Math.min(opens, bounds.deadline);
+  const deadline = bounds.deadline + graceMs;
+  return target.dispatchSession(request, chunks, { admitted, key, deadline, openDeadline, signal });
+}
+
+function bytesOf(parts: readonly { readonly data: Uint8Array }[]): number {
+  return parts.reduce((sum, { data }) => sum + data.length, 0);
+}
+
+/** The bounds end a session, with their own words; what is behind them ends it later, should it not hear of that. */
+const graceMs = 1000;
+
+async function* onceAnswer(answer: Promise<InferResponse>): AsyncGenerator<{ response: InferResponse }> {
+  yield { response: await answer };
+}
+
+/** A frame that is all of its session is a once-call where the service answers such; it may answer nothing else. */
+function isOnce({ id, definition: { once, stream } }: CompiledService, place: Place | undefined): boolean {
+  if (!once) return false;
+  if (place === 3) return true;
+  if (stream) return false;
+  if (place === undefined) return true;
+  throw new ServingError("SCHEMA_VIOLATION", `'$.header.status' must be 3: service '${id}' answers once-calls only`);
+}
+
+/** Statuses count from 0 in the unified protocol, where 0 is "unset" in protobuf. */
+function placeFromStatus(status: Status): Place {
+  switch (status) {
+    case Status.BEGIN:
+      return 0;
+    case Status.END:
+      return 2;
+    case Status.ONCE:
+      return 3;
+    default:
+      return 1;
+  }
+}
+
+/** How far a session has come. */
+interface Progress<Answer> {
+  /** Whether a loader has taken it. */
+  readonly isOpened: boolean;
+  /** Whether its last result was given. */
+  readonly isComplete: boolean;
+  /** The event that a message is; undefined for one behind the last result. */
+  advance(response: InferResponse | undefined): SessionEvent<Answer> | undefined;
+  /** The last result, for an engine that ended without one: callers wait for it. */
+  complete(sid: string): SessionEvent<Answer>;
+}
+
+function createProgress<Answer>(encode: (response: InferResponse, status: Place) => Answer): Progress<Answer> {
+  let isOpened = false;
+  let isComplete = false;
+  return {
+    get isOpened() {
+      return isOpened;
+    },
+    get isComplete() {
+      return isComplete;
+    },
+    advance(response) {
+      if (isComplete) return undefined;
+      if (response === undefined) {
+        isOpened = true;
+        return { type: "opened" };
+      }
+      const status = placeFromStatus(response.status);
+      isComplete = status >= 2;
+      return { type: "result", status, answer: encode(response, status) };
+    },
+    complete(sid) {
+      isComplete = true;
+      const end = { sid, status: Status.END, parts: [], service: "", version: "", queueUs: 0, computeUs: 0 };
+      return { type: "result", status: 2, answer: encode({ $typeName: "athena.v1.InferResponse", ...end }, 2) };
+    },
+  };
+}
+
+async function* eventsFrom<Answer>(
+  messages: AsyncIterable<Pick<InferStreamResponse, "response">>,
+  progress: Progress<Answer>,
+  sid: string,
+): AsyncGenerator<SessionEvent<Answer>> {
+  for await (const { response } of messages) {
+    const event = progress.advance(response);
+    if (event !== undefined) yield event;
+  }
+  if (!progress.isComplete) yield progress.complete(sid);
+}
+
+/** What a session that threw ended with; undefined when its caller had the whole answer before. */
+function endFrom(
+  thrown: unknown,
+  signal: AbortSignal,
+  progress: Progress<unknown> | undefined,
+): ServingError | undefined {
+  if (progress?.isComplete) return undefined;
+  const error = ServingError.from(signal.aborted ? signal.reason : thrown);
+  // A loader's own limit on the session's length.
+  if (error.reason !== "DEADLINE_EXCEEDED" || !progress?.isOpened) return error;
+  return new ServingError("SESSION_TIMEOUT", `session timeout: ${error.message}`, { cause: error });
+}
