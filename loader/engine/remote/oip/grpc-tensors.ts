@@ -15,13 +15,22 @@ import { type NamedTensor, statedKind } from "./tensors.ts";
  */
 export function tensorsFromResponse(service: string, response: ModelInferResponse): NamedTensor[] {
   const { outputs, rawOutputContents: raw } = response;
-  if (raw.length > 0 && raw.length !== outputs.length)
-    throw unusableError(service, "its raw contents are not its outputs");
-  return outputs.map((output, index) => {
-    const { name, datatype, shape } = output;
+  const isAllRaw = raw.length === outputs.length;
+  let next = 0;
+  const tensors = outputs.map((output) => {
+    const { name, datatype, shape, contents } = output;
     const kind = statedKind(service, name, datatype, shape);
-    return { name, ...kind, data: raw[index] ?? dataFromContents(service, output, kind) };
+    // The protocol says all or none; KServe's models may mix them, the raw ones in the order of theirs.
+    if (!isAllRaw && (contents !== undefined || raw.length === 0)) {
+      return { name, ...kind, data: dataFromContents(service, output, kind) };
+    }
+    const data = raw[next];
+    next += 1;
+    if (data === undefined) throw unusableError(service, `output '${name}' has no data`);
+    return { name, ...kind, data };
   });
+  if (next !== raw.length) throw unusableError(service, "its raw contents are not its outputs");
+  return tensors;
 }
 
 function dataFromContents(

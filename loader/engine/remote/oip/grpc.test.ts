@@ -144,11 +144,25 @@ describe("a call over gRPC", () => {
     ]);
   });
 
+  test("may be answered in both ways at once, as KServe's models may", async () => {
+    const typed = { name: "n", datatype: "INT8", shape: [1n], contents: { intContents: [7] } };
+    const engine = await serverOf({
+      modelInfer: () => ({ outputs: [typed, element], rawOutputContents: [raw("HELLO")] }),
+    });
+    const { parts } = await engine.infer(requestOf([], { n: PartType.OTHER, loud: PartType.TEXT }), never, undefined);
+    expect(parts.map(({ data }) => Buffer.from(data).toString("latin1"))).toEqual(["\u0007", "HELLO"]);
+  });
+
   for (const [what, answer, words] of [
     [
       "raw contents that are not its outputs",
-      { outputs: [element, element], rawOutputContents: [raw("x")] },
+      { outputs: [element], rawOutputContents: [raw("x"), raw("y")] },
       "raw contents",
+    ],
+    [
+      "an output without data",
+      { outputs: [element, element], rawOutputContents: [raw("x")] },
+      "output 'loud' has no data",
     ],
     ["a type that there is not", { outputs: [{ ...element, datatype: "FP8" }] }, "no datatype and shape"],
     [
