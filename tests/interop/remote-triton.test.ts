@@ -13,12 +13,21 @@ import { freePorts, type ModelServer, startTriton } from "../fixtures/remote/mod
 /* The remote engine against NVIDIA's own server: the binary extension, FP16, decoupled models, cancellation. */
 
 let triton: ModelServer;
+const servers: ModelServer[] = [];
+
+async function start(ports = freePorts()): Promise<ModelServer> {
+  const server = await startTriton(ports);
+  servers.push(server);
+  return server;
+}
 
 beforeAll(async () => {
-  triton = await startTriton();
+  triton = await start();
 });
 
-afterAll(() => triton.stop());
+afterAll(async () => {
+  for (const server of servers) await server.stop();
+});
 
 type Way = "binary over HTTP" | "JSON over HTTP" | "gRPC" | "gRPC streams";
 const ways: readonly Way[] = ["binary over HTTP", "JSON over HTTP", "gRPC", "gRPC streams"];
@@ -323,7 +332,7 @@ describe("a server that is killed", () => {
   for (const way of ["binary over HTTP", "gRPC"] as const) {
     test(`fails the calls inside it as crashed over ${way}, is not ready, and is ready again by itself when it is back`, async () => {
       const ports = freePorts();
-      const first = await startTriton(ports);
+      const first = await start(ports);
       const health: string[] = [];
       let onChange: () => void = () => {};
       const engine = await started(
@@ -352,12 +361,11 @@ describe("a server that is killed", () => {
       expect(await inside).toMatchObject({ reason: "ENGINE_CRASHED" });
       expect(await errorOf(engine.infer(waitFor(0), never))).toMatchObject({ reason: "SERVICE_NOT_READY" });
       await untilHealth(1);
-      const second = await startTriton(ports);
+      await start(ports);
       await untilHealth(2);
       expect((await engine.infer(waitFor(0), never)).parts).toHaveLength(1);
       expect(health).toEqual(["the model server of service 'served' cannot be reached", "ready"]);
       await engine.stop();
-      await second.stop();
     });
   }
 });
