@@ -72,7 +72,7 @@ export const remoteEngineSchema = z.discriminatedUnion("protocol", [
     ...common,
     protocol: z.literal("oip-grpc"),
     modelVersion,
-    /** Calls go through ModelStreamInfer, and an answer may have any number of results. */
+    /** The service answers streams, through ModelStreamInfer: any number of results. */
     stream: z.boolean().default(false),
   }),
   z.strictObject({

@@ -246,8 +246,7 @@ describe("a service of plain parts", () => {
       expect(refused.message).toStartWith("the model server of service 'served' refuses the input: ");
       expect(refused.message).toContain("the text is empty");
       const missing = await errorOf(engine.infer(requestOf([], { loud: PartType.TEXT }), never));
-      // In a stream the server tells words alone of a request that reached no model.
-      expect(missing.reason).toBe(way === "gRPC streams" ? "ENGINE_FAILED" : "INVALID_INPUT");
+      expect(missing.reason).toBe("INVALID_INPUT");
       expect(missing.message).toContain("expected 1 inputs but got 0");
       await engine.stop();
     });
@@ -301,8 +300,10 @@ describe("a decoupled model", () => {
     const reading = (async () => {
       for await (const result of engine.stream(say(""), whole(say("a fail b")), never)) seen.push(shown(result));
     })();
-    const error = await errorOf(reading);
-    expect(error.message).toContain("the word 'fail' came");
+    expect(await errorOf(reading)).toMatchObject({
+      reason: "ENGINE_FAILED",
+      message: "the model server of service 'served' failed: the word 'fail' came",
+    });
     expect(seen).toEqual(["BEGIN token=a"]);
     await engine.stop();
   });

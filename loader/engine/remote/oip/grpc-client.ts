@@ -27,7 +27,6 @@ export interface GrpcClient {
 export interface CallInit {
   readonly signal: AbortSignal;
   readonly timeoutMs?: number;
-  readonly headers: Readonly<Record<string, string>>;
 }
 
 /**
@@ -56,8 +55,7 @@ export function createGrpcClient(options: RemoteProtocolOptions): GrpcClient {
       if ((await orAborted(sessionManager.connect(), signal)) === "error")
         throw unreachableError(service, sessionManager.error());
       const timeout = timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, Math.ceil(timeoutMs)) };
-      // Servers that know the header end a stream with the status of its error, and do not only tell its words.
-      const init = { signal, headers: { triton_grpc_error: "true" }, ...timeout };
+      const init = { signal, ...timeout };
       try {
         return await run(client, init);
       } catch (thrown) {

@@ -33,6 +33,7 @@ export async function* streamedResponses(call: StreamedCall): AsyncGenerator<Mod
       client.modelStreamInfer(single(request), init),
     );
     for await (const { errorMessage, inferResponse } of watchSilence(answers, idleTimeoutMs, onSilence)) {
+      // Words alone. Triton would give the status too, for the header triton_grpc_error: and then crash, now and then (2.51).
       if (errorMessage !== "") throw serverError(service, "ENGINE_FAILED", errorMessage);
       if (inferResponse === undefined) throw unusableError(service, "a result is empty");
       yield inferResponse;

@@ -38,6 +38,7 @@ export function createOipGrpc(options: RemoteProtocolOptions & OipGrpcOptions): 
   const { service, model: name, modelVersion: version, declared } = options;
   const grpc = createGrpcClient(options);
   let model: RemoteModel | undefined;
+  let isDecoupled = options.stream;
 
   const requestFrom = (request: InferRequest, own: Record<string, boolean> = {}): InferInit => {
     if (model === undefined) throw new ServingError("INTERNAL", "inference before the metadata is known");
@@ -82,11 +83,13 @@ export function createOipGrpc(options: RemoteProtocolOptions & OipGrpcOptions): 
         ] as const;
       });
       model = modelFrom(metadata, config);
+      isDecoupled = options.stream && (config?.modelTransactionPolicy?.decoupled ?? config === undefined);
       return describeModel(model, options.stream);
     },
     async infer(request, signal, timeoutMs) {
       const bounds = { signal, timeoutMs };
-      if (options.stream) return together(service, streamResults(request, bounds));
+      // Any other model can be asked for its one answer, and then an error has its code.
+      if (isDecoupled) return together(service, streamResults(request, bounds));
       const init = requestFrom(request);
       const response = await grpc.call(bounds, (client, call) => client.modelInfer(init, call));
       return { parts: resultOf(response, request), status: Status.ONCE };
