@@ -47,19 +47,22 @@ export function createEchoEngine(): Engine {
   };
 }
 
-/** Waits; rejects with the reason of the first signal that aborts. */
+/** Waits; rejects with the reason of the first signal that aborts. Keeps nothing at a signal that outlives the wait. */
 function pause(delayMs: number, ...signals: readonly AbortSignal[]): Promise<void> {
   return new Promise((resolve, reject) => {
-    const signal = AbortSignal.any([...signals]);
-    const onAbort = (): void => {
+    const end = (): void => {
       clearTimeout(timer);
-      reject(signal.reason);
+      for (const signal of signals) signal.removeEventListener("abort", onAbort);
+    };
+    const onAbort = (): void => {
+      end();
+      reject(signals.find(({ aborted }) => aborted)?.reason);
     };
     const timer = setTimeout(() => {
-      signal.removeEventListener("abort", onAbort);
+      end();
       resolve();
     }, delayMs);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
+    for (const signal of signals) signal.addEventListener("abort", onAbort, { once: true });
+    if (signals.some(({ aborted }) => aborted)) onAbort();
   });
 }
