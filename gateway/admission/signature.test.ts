@@ -239,4 +239,14 @@ describe("whatever is sent", () => {
       { numRuns: 500 },
     );
   });
+
+  test("does not hold without the padding of its base64", () => {
+    const headers = headersOf(signedHeaders(toSign));
+    const authorization = (headers.authorization ?? "").replace(
+      /=+"$/,
+      (padding) => `${" ".repeat(padding.length - 1)}"`,
+    );
+    expect(authorization).not.toBe(headers.authorization ?? "");
+    expect(refusalOf(requestOf("POST", "/v1/private/mmocr", { ...headers, authorization }))).not.toBe("not refused");
+  });
 });

@@ -176,7 +176,7 @@ function hmac(secret: string, text: string): Buffer {
 /** The 32 bytes of a signature; undefined for anything else. */
 function bytesOf(base64: string): Uint8Array | undefined {
   try {
-    const bytes = Uint8Array.fromBase64(base64);
+    const bytes = Uint8Array.fromBase64(base64, { lastChunkHandling: "strict" });
     return bytes.length === 32 ? bytes : undefined;
   } catch {
     return undefined;
