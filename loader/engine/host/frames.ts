@@ -13,6 +13,7 @@ export const frameKind = {
   stop: 8,
   ping: 9,
   group: 10,
+  taken: 11,
   hello: 64,
   progress: 65,
   ready: 66,

@@ -1,14 +1,19 @@
 import { ServingError } from "../../../proto/errors.ts";
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import type { EngineInput, EngineResult } from "../engine.ts";
+import { createByteWriter } from "./byte-writer.ts";
 import type { CallTable, SendFrame } from "./call.ts";
 import { encodeFrame, frameKind } from "./frames.ts";
 import { writeInput, writeRequest } from "./messages.ts";
 
 /** Chunks that a worker may have been sent without having taken them in. */
 const maxUnacknowledged = 32;
-/** Results that may wait for a slow reader; more end the session, because a worker cannot be told to wait. */
-const maxWaitingResults = 1000;
+/** Results that a worker may send ahead of their reader, by the protocol. */
+const maxAhead = 256;
+/** Of how many results the worker is told together that they are taken: few enough that it never stands still for them. */
+const takenStep = 64;
+/** What a worker that does not keep to it may send ahead before its session is ended. */
+const maxWaitingResults = 4 * maxAhead;
 
 /**
  * Runs a session on a worker. Input goes on while results are read; leaving the loop early, or an abort, tells the worker,
@@ -22,7 +27,11 @@ export async function* runSession(
   signal: AbortSignal,
 ): AsyncGenerator<EngineResult> {
   if (signal.aborted) throw ServingError.from(signal.reason);
-  const results = createResultQueue();
+  const results = createResultQueue((count) => {
+    const body = createByteWriter();
+    body.u32(count);
+    if (!isOver) send(encodeFrame(frameKind.taken, callId, body));
+  });
   const window = createWindow();
   let isOver = false;
   const callId = calls.open(
@@ -77,8 +86,16 @@ interface ResultQueue {
   read(): AsyncGenerator<EngineResult>;
 }
 
-function createResultQueue(): ResultQueue {
+/** Builds an empty queue. `onTaken` hears, now and then, how many results were read since it heard last. */
+function createResultQueue(onTaken: (count: number) => void): ResultQueue {
   const waiting: EngineResult[] = [];
+  let taken = 0;
+  const noteTaken = (): void => {
+    taken += 1;
+    if (taken < takenStep) return;
+    onTaken(taken);
+    taken = 0;
+  };
   let ended: { readonly error: ServingError | undefined } | undefined;
   let wake = (): void => {};
   const queue: ResultQueue = {
@@ -97,8 +114,10 @@ function createResultQueue(): ResultQueue {
     async *read() {
       for (;;) {
         const next = waiting.shift();
-        if (next !== undefined) yield next;
-        else if (ended?.error !== undefined) throw ended.error;
+        if (next !== undefined) {
+          noteTaken();
+          yield next;
+        } else if (ended?.error !== undefined) throw ended.error;
         else if (ended !== undefined) return;
         else {
           await new Promise<void>((resolve) => {

@@ -24,6 +24,7 @@ enum Kind : uint8_t {
   kUnloadResource = 7,
   kStop = 8,
   kPing = 9,
+  kTaken = 11,
   kHello = 64,
   kProgress = 65,
   kReady = 66,

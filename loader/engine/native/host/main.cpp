@@ -82,6 +82,9 @@ void serve(frames::Channel &channel, Host &host, int threads) {
       case frames::kWrite:
         sessions.write(std::move(frame));
         break;
+      case frames::kTaken:
+        sessions.taken(frame);
+        break;
       case frames::kCancel:
         sessions.cancel(frame.callId);
         break;

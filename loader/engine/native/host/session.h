@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <condition_variable>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -15,6 +16,8 @@
 
 constexpr auto kReadPause = std::chrono::milliseconds(50);
 constexpr int kMaxEmptyReads = 100;
+// Results that may be sent ahead of their reader.
+constexpr uint64_t kMaxAhead = 256;
 // Long before the loader ends a process whose session does not end.
 constexpr auto kStuckAfter = std::chrono::milliseconds(500);
 
@@ -33,8 +36,21 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // Nobody waits any more: chunks that are still queued are not for the wrapper.
   void cancel() {
-    isCancelled_ = true;
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      isCancelled_ = true;
+    }
+    hasRoom_.notify_all();
     input_.put(std::nullopt);
+  }
+
+  // So many results have been read.
+  void taken(uint32_t count) {
+    {
+      std::lock_guard<std::mutex> lock(mutex_);
+      room_ += count;
+    }
+    hasRoom_.notify_all();
   }
 
   // Says what the session is at, in the library's own words where it has a handle.
@@ -136,8 +152,12 @@ class Session : public std::enable_shared_from_this<Session> {
       cancel();
       return;
     }
-    std::lock_guard<std::mutex> lock(mutex_);
-    if (!isOver_) host_.channel.send(frames::kResult, callId_, frames::result(result.status, result.parts));
+    std::unique_lock<std::mutex> lock(mutex_);
+    // A slow reader stops the library that makes them; one that is gone does not.
+    hasRoom_.wait(lock, [this] { return room_ > 0 || isOver_ || isCancelled_; });
+    if (isOver_ || isCancelled_) return;
+    --room_;
+    host_.channel.send(frames::kResult, callId_, frames::result(result.status, result.parts));
   }
 
   void finish(uint8_t kind, const std::string &body) {
@@ -145,6 +165,7 @@ class Session : public std::enable_shared_from_this<Session> {
     if (isOver_) return;
     isOver_ = true;
     host_.channel.send(kind, callId_, body);
+    hasRoom_.notify_all();
   }
 
   bool isOver() {
@@ -167,6 +188,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // Results come from any thread, and none may follow the last.
   std::mutex mutex_;
   bool isOver_ = false;
+  std::condition_variable hasRoom_;
+  uint64_t room_ = kMaxAhead;
   std::mutex handleMutex_;
   const void *handle_ = nullptr;
 };
@@ -191,6 +214,10 @@ class Sessions {
 
   void write(frames::Frame frame) {
     if (const auto session = find(frame.callId)) session->put(std::move(frame.body));
+  }
+
+  void taken(const frames::Frame &frame) {
+    if (const auto session = find(frame.callId)) session->taken(frames::Reader(frame.body).u32());
   }
 
   void cancel(uint32_t callId) {

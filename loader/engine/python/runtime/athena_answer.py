@@ -64,17 +64,23 @@ def _one_async(stream_input, parts):
     return items()
 
 
-async def each(value, call, take):
-    """Gives `take` each item of what a function returned; closes it when nobody waits for them any more."""
+async def each(value, call, take, room=None):
+    """
+    Gives `take` each item of what a function returned, when `room` has let it; closes it when nobody waits for them any more.
+    """
     if inspect.iscoroutine(value):
         value = await value
     try:
         if hasattr(value, "__aiter__"):
             async for item in value:
+                if room is not None:
+                    await room()
                 _assert_wanted(call)
                 take(item)
         else:
             for item in value:
+                if room is not None:
+                    await room()
                 _assert_wanted(call)
                 take(item)
     finally:

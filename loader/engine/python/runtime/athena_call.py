@@ -132,14 +132,21 @@ class Call:
         return run((self,), function, *arguments)
 
 
+# Results that may be sent ahead of their reader.
+_MAX_AHEAD = 256
+
+
 class Stream(Call):
     """A session. It has results up to its last one or its failure; its end, when it is destroyed, comes after that."""
 
     def __init__(self, calls, call_id, request):
         super().__init__(calls, call_id, request)
         # Results come from any thread, and none may follow the last.
-        self._lock = threading.Lock()
+        self._lock = threading.Condition(threading.Lock())
         self._is_over = False
+        self._room = _MAX_AHEAD
+        # Called, on whatever thread, when there may be room again.
+        self.on_room = None
         # Where its input goes: `put(is_last, parts)`, and `stop()` when the caller is gone.
         self.session = None
 
@@ -149,15 +156,39 @@ class Stream(Call):
 
     def cancel(self):
         super().cancel()
+        self._make_room(0)
         self.session.stop()
+
+    @property
+    def has_room(self):
+        """Whether a result may be sent now; none is sent any more for a caller who is gone."""
+        return self._room > 0 or self._is_over or self.is_cancelled
+
+    def wait_for_room(self):
+        """Waits for a slow reader."""
+        with self._lock:
+            while not self.has_room:
+                self._lock.wait()
+
+    def taken(self, count):
+        """So many results have been read."""
+        self._make_room(count)
+
+    def _make_room(self, count):
+        with self._lock:
+            self._room += count
+            self._lock.notify_all()
+        if self.on_room is not None:
+            self.on_room()
 
     def ack(self):
         self._channel.send(frames.ACK, self.id)
 
     def result(self, status, parts):
         with self._lock:
-            if not self._is_over:
+            if not self._is_over and not self.is_cancelled:
                 self._channel.send(frames.RESULT, self.id, frames.result(status, parts))
+                self._room -= 1
                 self._is_over = status >= frames.END
 
     def fail(self, error):
@@ -168,10 +199,12 @@ class Stream(Call):
             if not self._is_over:
                 self._is_over = True
                 self._channel.send(frames.FAILED, self.id, failure(error))
+            self._lock.notify_all()
 
     def done(self):
         with self._lock:
             self._is_over = True
+            self._lock.notify_all()
             if self._open.pop(self.id, None) is not None:
                 self._channel.send(frames.DONE, self.id)
 

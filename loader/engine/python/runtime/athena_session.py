@@ -77,6 +77,8 @@ class Session:
     def _deliver(self, response):
         try:
             status, parts = self._runner.parts_of(response, self._stream.request.expects)
+            if status < frames.END:
+                self._stream.wait_for_room()
             self._stream.result(status, parts)
         except BaseException as error:  # told to the caller; the callback's own thread goes on
             status = frames.END

@@ -24,6 +24,10 @@ class _Session:
         """The next chunk as (is_last, parts). Raises Cancelled when the caller is gone."""
         raise NotImplementedError
 
+    async def _room(self):
+        """Waits until a result may be sent."""
+        raise NotImplementedError
+
     async def compute(self):
         """The whole session, up to its last result."""
         signature, stream = self._method.signature, self._stream
@@ -36,7 +40,7 @@ class _Session:
             arguments = signature.input_values(first[1], lambda _input, _parts: chunks(first))
         value = self._method.function(*arguments, **keywords)
         if signature.is_iterated:
-            await each(value, stream, self._give)
+            await each(value, stream, self._give, self._room)
             # It cannot be known of a result that it is the last before there is no other, and it is not to wait for that.
             ending = [(output.name, output.codec.kind, {}, b"") for output in signature.outputs if output.codec.joins]
         else:
@@ -109,6 +113,9 @@ class Session(_Session):
     def stop(self):
         self._input.put(None)
 
+    async def _room(self):
+        self._stream.wait_for_room()
+
     async def _next(self):
         chunk = self._input.get()
         if chunk is None or self._stream.is_cancelled:
@@ -124,7 +131,8 @@ class AsyncSession(_Session):
         super().__init__(method, stream)
         self._loop = loop
         self._input = collections.deque()
-        self._arrival = None
+        self._changes = []
+        stream.on_room = lambda: loop.call(self._wake)
         self._task = loop.submit([stream], self._work)
 
     def put(self, is_last, parts):
@@ -141,13 +149,24 @@ class AsyncSession(_Session):
             self._stream.fail(error)
 
     def _wake(self):
-        if self._arrival is not None and not self._arrival.done():
-            self._arrival.set_result(None)
+        changes, self._changes = self._changes, []
+        for change in changes:
+            if not change.done():
+                change.set_result(None)
+
+    async def _room(self):
+        while not self._stream.has_room:
+            await self._change()
+
+    async def _change(self):
+        """Waits until something has come from the loader."""
+        change = self._loop.create_future()
+        self._changes.append(change)
+        await change
 
     async def _next(self):
         while not self._input:
-            self._arrival = self._loop.create_future()
-            await self._arrival
+            await self._change()
         self._stream.ack()
         return self._input.popleft()
 

@@ -99,6 +99,10 @@ class Worker:
             stream = self._calls.open.get(call_id)
             if stream is not None:
                 stream.session.put(fields.u8() == 1, fields.list(fields.part))
+        elif kind == frames.TAKEN:
+            stream = self._calls.open.get(call_id)
+            if stream is not None:
+                stream.taken(fields.u32())
         elif kind == frames.CANCEL:
             self._calls.cancel(call_id)
         elif kind in (frames.LOAD_RESOURCE, frames.UNLOAD_RESOURCE):
