@@ -18,6 +18,7 @@ export function readService(
   if (known !== undefined) return loadManifest(known);
   if (repository === undefined || !folderName.test(id) || !existsSync(join(repository, id))) return undefined;
   const located = loadManifest(join(repository, id));
-  sourceOf.set(located.manifest.id, located.source);
+  // A folder that defines a service of another name must not become the source of that one.
+  if (located.manifest.id === id) sourceOf.set(id, located.source);
   return located;
 }
