@@ -37,6 +37,8 @@ export interface CreatedEngine {
   readonly lanes: number;
   /** Calls that it computes at once where it does not batch. */
   readonly slots: number;
+  /** What `maxBatchRows` counts: rows of tensors, which are joined, or whole requests; rows unless told. */
+  readonly batchUnit?: "rows" | "requests";
 }
 
 /** Calls that the echo engine takes at once when its service does not say. */
@@ -61,7 +63,7 @@ export function createEngine(manifest: EngineManifest, context: EngineContext): 
       const python = manifest.python.includes("/") ? resolve(context.folder, manifest.python) : manifest.python;
       const wrapper = resolve(context.folder, manifest.wrapper);
       const engine = createPythonEngine({ ...manifest, ...context, python, wrapper });
-      return { engine, lanes: manifest.workers, slots: pythonSlots(manifest) };
+      return { engine, lanes: manifest.workers, slots: pythonSlots(manifest), batchUnit: "requests" };
     }
     case "remote":
       return { engine: createRemoteEngine({ ...manifest, ...context }), lanes: 1, slots: remoteSlots(manifest) };

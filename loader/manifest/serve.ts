@@ -119,6 +119,7 @@ function createServiceEngine(
   });
   const engine = createBatchedEngine(passHeaders(created.engine, manifest.passHeaders), {
     lanes: created.lanes,
+    batchUnit: created.batchUnit,
     maxDelayMs: manifest.batching.maxDelayMs,
     now: environment.now,
     setTimer,
