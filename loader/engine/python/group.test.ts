@@ -134,6 +134,20 @@ describe("a batch function", () => {
   });
 });
 
+test("a request that waits for others of its group with other parameters ends at once when its caller leaves", async () => {
+  worker = await startWorker("apart");
+  const requests = ["first", "second", "third"].map((name) => requestOf({ name }, { hold: String(name === "first") }));
+  const group = worker.group(requests);
+  await untilNoted(1);
+  worker.cancel(group.ids[1] ?? 0);
+  expect(await group.outcome(1)).toBe("DONE");
+  worker.cancel(group.ids[0] ?? 0);
+  expect(await group.outcome(2)).toBe("[third]");
+  expect(await untilNoted(2)).toEqual(["computes first", "computes third"]);
+  await worker.stop();
+  await stopEngines();
+});
+
 describe("an asynchronous batch function", () => {
   beforeEach(async () => {
     worker = await startWorker("together");

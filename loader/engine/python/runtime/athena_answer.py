@@ -111,6 +111,8 @@ async def answer_group(method, calls, cancel=None):
         except BaseException as error:  # one request fails, the others go on
             call.fail(error)
             continue
+        # Until its turn comes, which may be after others of the group.
+        call.on_cancel(call.done)
         for others, group in groups:
             if others == keywords:
                 group.append((call, arguments))
@@ -122,6 +124,9 @@ async def answer_group(method, calls, cancel=None):
 
 
 async def _answer_batch(method, keywords, group, cancel):
+    group = [one for one in group if not one[0].is_cancelled]
+    if not group:
+        return
     calls = [call for call, _ in group]
     for call in calls:
         call.on_cancel(functools.partial(_leave, call, calls, cancel))
