@@ -137,7 +137,22 @@ describe("a streaming wrapper", () => {
     });
   }
 
-  test("fails its sessions at once when its process is killed", async () => {
+  test("is destroyed before wrapperFini when its service stops in the middle", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "athena-stream-"));
+    const log = join(folder, "log");
+    const engine = await started("stream.py", { log_file: log });
+    async function* endless(): AsyncGenerator<EngineInput> {
+      yield chunk("a", 0);
+      await new Promise(() => {});
+    }
+    const session = engine.stream(requestOf("s"), endless(), never)[Symbol.asyncIterator]();
+    expect((await session.next()).done).toBe(false);
+    await engine.stop();
+    expect(await Bun.file(log).text()).toMatch(/^destroyed .*\nfini\n$/);
+    await rm(folder, { recursive: true });
+  });
+
+  test("fails its sessions at once when its service is stopped", async () => {
     const engine = await started("stream.py");
     async function* endless(): AsyncGenerator<EngineInput> {
       yield chunk("a", 0);
@@ -146,6 +161,6 @@ describe("a streaming wrapper", () => {
     const outcome = (async () => {
       for await (const _ of engine.stream(requestOf("s"), endless(), never)) await engine.stop();
     })();
-    await expect(outcome).rejects.toMatchObject({ reason: "ENGINE_CRASHED" });
+    await expect(outcome).rejects.toMatchObject({ reason: "SERVICE_NOT_READY" });
   });
 });

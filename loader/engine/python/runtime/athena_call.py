@@ -181,6 +181,15 @@ class Stream(Call):
         if self.on_room is not None:
             self.on_room()
 
+    def close(self):
+        """Ends it because the process is to end."""
+        with self._lock:
+            if not self._is_over:
+                self._is_over = True
+                pieces = frames.failure("SERVICE_NOT_READY", 0, "the engine is stopping")
+                self._channel.send(frames.FAILED, self.id, pieces)
+        self.cancel()
+
     def ack(self):
         self._channel.send(frames.ACK, self.id)
 

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 
 import athena_call
@@ -17,6 +18,8 @@ import athena_resources
 import athena_threads
 
 _PR_SET_PDEATHSIG = 1  # from Linux's sys/prctl.h
+# How long sessions have to end when the process is to: well within what the loader gives it.
+_LAST_SESSIONS_S = 1
 
 
 def main():
@@ -86,7 +89,7 @@ class Worker:
             channel.flush()
         frame = channel.receive()
         if frame is None or frame[0] == frames.STOP:
-            _stop(self._runner)
+            self._stop()
         kind, call_id, fields = frame
         if kind == frames.EXEC:
             self._execute(athena_call.Call(self._calls, call_id, frames.Request(fields)))
@@ -110,6 +113,23 @@ class Worker:
         elif kind == frames.PING:
             channel.send(frames.PONG, call_id)
 
+    def _stop(self):
+        """Ends the process: sessions first, which are to be destroyed before the wrapper is, then the wrapper."""
+        streams = [call for call in list(self._calls.open.values()) if isinstance(call, athena_call.Stream)]
+        for stream in streams:
+            stream.close()
+        deadline = time.monotonic() + _LAST_SESSIONS_S
+        while any(stream.id in self._calls.open for stream in streams) and time.monotonic() < deadline:
+            time.sleep(0.005)
+        try:
+            self._runner.close()
+        except BaseException:  # the process ends all the same
+            traceback.print_exc()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Threads of user code may never end by themselves.
+        os._exit(0)
+
     def _execute(self, call):
         if self._left_of_group == 0:
             self._threads.run(functools.partial(self._runner.execute, call))
@@ -119,17 +139,6 @@ class Worker:
         if self._left_of_group == 0:
             group, self._group = self._group, []
             self._threads.run(functools.partial(self._runner.group, group))
-
-
-def _stop(runner):
-    try:
-        runner.close()
-    except BaseException:  # the process ends all the same
-        traceback.print_exc()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Threads of user code may never end by themselves.
-    os._exit(0)
 
 
 if __name__ == "__main__":
