@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { childEnvironment } from "../../../config/child-environment.ts";
 import { createLogger } from "../../../config/logger.ts";
@@ -94,6 +96,28 @@ describe("calls that are sent as a group", () => {
     // One that is left alone is a call like any other.
     expect((await worker.execBatch([call(numbered(5)), call(numbered(6), gone)])).map(shown)).toEqual([5, "CANCELED"]);
     expect(worker.calls).toBe(0);
+  });
+
+  test("go on for as long as somebody waits for one of them, whoever else leaves", async () => {
+    const { worker, output } = await start();
+    const folder = await mkdtemp(join(tmpdir(), "group-test-"));
+    const path = join(folder, "end");
+    const waiting = (number: number): InferRequest => {
+      const request = numbered(number, "wait");
+      return { ...request, parameters: { ...request.parameters, path } };
+    };
+    const [first, second] = [new AbortController(), new AbortController()];
+    const batch = [call(waiting(1), first.signal), call(waiting(2), second.signal), call(waiting(3))];
+    const outcomes = worker.execBatch(batch);
+    await untilSaid(output, "a group of 3");
+    for (const caller of [first, second]) caller.abort(new ServingError("CANCELED", "gone"));
+    // Longer than a call that nobody waits for may go on, they do not.
+    while (worker.calls > 1 && !worker.isStuck()) await Bun.sleep(5);
+    expect(worker.calls).toBe(1);
+    await writeFile(path, "");
+    expect((await outcomes).map(shown)).toEqual(["CANCELED", "CANCELED", 3]);
+    expect(worker.calls).toBe(0);
+    await rm(folder, { recursive: true });
   });
 
   test("all fail when their process ends", async () => {

@@ -94,19 +94,9 @@ function createFrameHandler(
   let worker: StartedWorker | undefined;
   let last: Promise<void> = Promise.resolve();
   let group: { readonly size: number; readonly frames: Frame[] } | undefined;
-  const send = (kind: number, callId: number, body?: ByteWriter): void => sendPieces(encodeFrame(kind, callId, body));
-  const fail = (callId: number, thrown: unknown): void => {
-    if (!(thrown instanceof ServingError) || thrown.cause !== undefined) print(thrown);
-    send(frameKind.failed, callId, writeFailure(failureFrom(thrown)));
-  };
-  const answer = (callId: number, parts: Part[]): void => {
-    const pieces = encodeFrame(frameKind.result, callId, writeResult({ parts, status: Status.ONCE }));
-    // The loader takes a larger one for a breach of the protocol, and ends this process.
-    if (pieces.reduce((sum, piece) => sum + piece.length, 0) > maxFrameBytes) {
-      throw new ServingError("ENGINE_FAILED", `the engine's answer is larger than ${maxFrameBytes} bytes`);
-    }
-    sendPieces(pieces);
-  };
+  /** Of the calls that are computed together now, those that somebody waits for. */
+  let computing = new Set<number>();
+  const { send, fail, answer } = createReplies(sendPieces, maxFrameBytes);
 
   const run = async (frames: readonly Frame[]): Promise<void> => {
     const begun: Frame[] = [];
@@ -114,14 +104,17 @@ function createFrameHandler(
       if (waiting.delete(frame.callId)) begun.push(frame);
       else send(frameKind.done, frame.callId);
     }
+    computing = new Set(begun.map(({ callId }) => callId));
     const outcomes = await outcomesOf(worker, begun);
     for (const [index, { callId }] of begun.entries()) {
+      if (!computing.has(callId)) continue;
       try {
         answer(callId, partsOf(outcomes[index]));
       } catch (thrown) {
         fail(callId, thrown);
       }
     }
+    computing.clear();
   };
 
   const start = async (body: Uint8Array): Promise<void> => {
@@ -143,6 +136,12 @@ function createFrameHandler(
     last = last.then(() => run(frames));
   };
 
+  /** One that is computed with others ends at once: what goes on for them is no reason to end this process. */
+  const cancel = (callId: number): void => {
+    waiting.delete(callId);
+    if (computing.size > 1 && computing.delete(callId)) send(frameKind.done, callId);
+  };
+
   const resource = async ({ kind, callId, body }: Frame): Promise<void> => {
     try {
       if (worker?.handleResource === undefined) {
@@ -162,10 +161,28 @@ function createFrameHandler(
     else if (frame.kind === frameKind.exec) exec(frame);
     else if (frame.kind === frameKind.loadResource || frame.kind === frameKind.unloadResource)
       last = last.then(() => resource(frame));
-    else if (frame.kind === frameKind.cancel) waiting.delete(frame.callId);
+    else if (frame.kind === frameKind.cancel) cancel(frame.callId);
     else if (frame.kind === frameKind.ping) send(frameKind.pong, frame.callId);
     else if (frame.kind === frameKind.stop) process.exit(0);
   };
+}
+
+/** What a worker says about its calls. */
+function createReplies(sendPieces: (pieces: readonly Uint8Array[]) => void, maxFrameBytes: number) {
+  const send = (kind: number, callId: number, body?: ByteWriter): void => sendPieces(encodeFrame(kind, callId, body));
+  const fail = (callId: number, thrown: unknown): void => {
+    if (!(thrown instanceof ServingError) || thrown.cause !== undefined) print(thrown);
+    send(frameKind.failed, callId, writeFailure(failureFrom(thrown)));
+  };
+  const answer = (callId: number, parts: Part[]): void => {
+    const pieces = encodeFrame(frameKind.result, callId, writeResult({ parts, status: Status.ONCE }));
+    // The loader takes a larger one for a breach of the protocol, and ends this process.
+    if (pieces.reduce((sum, piece) => sum + piece.length, 0) > maxFrameBytes) {
+      throw new ServingError("ENGINE_FAILED", `the engine's answer is larger than ${maxFrameBytes} bytes`);
+    }
+    sendPieces(pieces);
+  };
+  return { send, fail, answer };
 }
 
 /** Computes one call or several together. Never rejects. */
