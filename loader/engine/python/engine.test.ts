@@ -165,6 +165,7 @@ describe("what goes wrong in a wrapper", () => {
     expect(code.message).toBe("wrapperInit returned 77: the licence is missing");
     const thrown = await failureOf(build("legacy.py", { config: { raise: true } }).start(never));
     expect(thrown.message).toBe("RuntimeError: no such model");
+    expect((await failureOf(build("mute.py").start(never))).message).toBe("ValueError: the model is broken");
   });
 
   test("before it: a missing file, class or interpreter", async () => {

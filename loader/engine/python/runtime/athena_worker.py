@@ -62,7 +62,10 @@ def _start(channel, config):
         runner.init(json.loads(config["config"]))
         description = json.dumps(runner.description())
     except BaseException as error:  # sys.exit in user code too
-        traceback.print_exc()
+        try:
+            traceback.print_exc()
+        except Exception:  # user code has closed the output
+            pass
         channel.send(frames.FAILED, 0, athena_call.failure(error))
         return None
     channel.send(frames.READY, 0, [frames.text(description)])
