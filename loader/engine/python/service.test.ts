@@ -204,6 +204,13 @@ describe("a service that is written for the module athena", () => {
     expect(await ask(engine, requestOf({ text: "x" }, { how: "" }))).toBe("x");
   });
 
+  test("is ended with its process when user code has closed the way to the loader", async () => {
+    const { engine } = await start("awkward");
+    const signal = AbortSignal.timeout(10_000);
+    const error = await failureOf(ask(engine, requestOf({ text: "x" }, { how: "unplugged" }), signal));
+    expect(error.reason).toBe("ENGINE_CRASHED");
+  });
+
   test("that cannot be served says why at once, and names the argument", async () => {
     const failure = async (service?: string): Promise<string> =>
       (await failureOf(buildEngine("modern.py", { class: service }).start(never))).message;

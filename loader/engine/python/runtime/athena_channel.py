@@ -2,6 +2,7 @@
 
 import collections
 import io
+import os
 import threading
 
 import athena_frames as frames
@@ -80,8 +81,10 @@ class Channel:
         while self._waiting and self._writing.acquire(len(self._waiting) > _MAX_WAITING):
             try:
                 self._write()
-            except OSError:
+            except ConnectionError:
                 return  # The loader is gone: the thread that reads notices, and ends the process.
+            except OSError:
+                os._exit(1)  # User code has closed the socket, which the thread that reads does not notice.
             finally:
                 self._writing.release()
 
