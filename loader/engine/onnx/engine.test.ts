@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { createLogger } from "../../../config/logger.ts";
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import { PartType } from "../../../proto/gen/athena/v1/part_pb.ts";
@@ -51,6 +52,24 @@ describeEngine("onnx", {
 });
 
 describe("createOnnxEngine()", () => {
+  test("does not start where service.yaml declares other inputs or outputs than the model has, and names one", async () => {
+    const model = join(import.meta.dir, "../../../tests/fixtures/models/perceptron.onnx");
+    const other = { type: "other" };
+    const start = async (declared: OnnxEngineOptions["declared"]) => {
+      const engine = build({ processor: "tensor", model, declared });
+      const outcome = await engine.start(never).then(
+        () => "started",
+        (error: Error) => error.message,
+      );
+      await engine.stop();
+      return outcome;
+    };
+    expect(await start({ inputs: { x: other }, outputs: { y: other } })).toBe("started");
+    expect(await start({ inputs: { data: other } })).toContain("inputs.data is none of the model's, which has x");
+    expect(await start({ inputs: {} })).toContain("inputs lacks 'x', which the model needs");
+    expect(await start({ outputs: { z: other } })).toContain("outputs.z is none of the model's, which has y");
+  });
+
   test("reads a picture in a process of its own", async () => {
     const engine = build();
     await engine.start(never);

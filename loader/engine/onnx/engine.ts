@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { childEnvironment } from "../../../config/child-environment.ts";
 import { ServingError } from "../../../proto/errors.ts";
+import { assertDeclared, type DeclaredParts } from "../assert-declared.ts";
 import type { Engine } from "../engine.ts";
 import { createSupervisedEngine, type SupervisedEngineOptions } from "../host/supervised-engine.ts";
 import { sessionOptionsFrom } from "./execution-provider.ts";
@@ -25,6 +26,8 @@ export interface OnnxEngineOptions extends SupervisedEngineOptions {
   readonly threads: number;
   readonly provider: string;
   readonly deviceId?: number | undefined;
+  /** What service.yaml says about the service's parts. */
+  readonly declared?: DeclaredParts | undefined;
   /** Handed to the processor. */
   readonly options: Readonly<Record<string, unknown>>;
 }
@@ -63,6 +66,12 @@ export function createOnnxEngine(options: OnnxEngineOptions): Engine {
   });
   return {
     ...engine,
+    async start(signal) {
+      const told = await engine.start(signal);
+      // Otherwise the service would be ready, and refuse every call.
+      if (told !== undefined) assertDeclared(options.service, options.declared ?? {}, told);
+      return told;
+    },
     stream() {
       throw new ServingError("UNSUPPORTED_OPERATION", `service '${options.service}' does not answer streams`);
     },

@@ -1,4 +1,5 @@
 import type { InferRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
+import type { DeclaredParts } from "../assert-declared.ts";
 import type { EngineDescription, EngineInput, EngineResult } from "../engine.ts";
 
 /**
@@ -22,9 +23,7 @@ export interface RemoteProtocol {
 }
 
 /** What service.yaml declares of the service, where it does. */
-export interface DeclaredService {
-  readonly inputs?: Readonly<Record<string, { readonly type: string }>> | undefined;
-  readonly outputs?: Readonly<Record<string, { readonly type: string }>> | undefined;
+export interface DeclaredService extends DeclaredParts {
   /** JSON Schema of each parameter. */
   readonly parameters?: ParameterSchemas | undefined;
 }

@@ -1,17 +1,22 @@
-import { ServingError } from "../../../proto/errors.ts";
-import { PartType } from "../../../proto/gen/athena/v1/part_pb.ts";
-import type { InputDefinition, OutputDefinition } from "../../../proto/gen/athena/v1/service_pb.ts";
-import type { EngineDescription } from "../engine.ts";
-import type { DeclaredService } from "./protocol.ts";
+import { ServingError } from "../../proto/errors.ts";
+import { PartType } from "../../proto/gen/athena/v1/part_pb.ts";
+import type { InputDefinition, OutputDefinition } from "../../proto/gen/athena/v1/service_pb.ts";
+import type { EngineDescription } from "./engine.ts";
+
+/** The parts that service.yaml declares, where it does. */
+export interface DeclaredParts {
+  readonly inputs?: Readonly<Record<string, { readonly type: string }>> | undefined;
+  readonly outputs?: Readonly<Record<string, { readonly type: string }>> | undefined;
+}
 
 /**
- * Checks what service.yaml declares against what the server told: each name is there, and of a type that it can have. A
- * tensor is of the type `other`, or of any when it is one element of BYTES. A server that tells no inputs, or no outputs,
- * leaves them to service.yaml.
+ * Checks what service.yaml declares against what a model told: each name is there, and of a type that it can have. A
+ * tensor is of the type `other`, or of any when it is one element of BYTES. What tells no inputs, or no outputs, leaves
+ * them to service.yaml.
  *
  * @throws ServingError SERVICE_NOT_READY, naming the first that is wrong.
  */
-export function assertDeclared(service: string, declared: DeclaredService, told: EngineDescription): void {
+export function assertDeclared(service: string, declared: DeclaredParts, told: EngineDescription): void {
   const refuse = (what: string): ServingError =>
     new ServingError("SERVICE_NOT_READY", `service '${service}': in service.yaml ${what}`);
   for (const key of ["inputs", "outputs"] as const) {

@@ -1,8 +1,7 @@
 import { describe, expect, test } from "bun:test";
-import { assertDeclared } from "./assert-declared.ts";
-import { describeModel } from "./oip/model.ts";
-import { chatDefinition } from "./openai/definition.ts";
-import type { DeclaredService } from "./protocol.ts";
+import { assertDeclared, type DeclaredParts } from "./assert-declared.ts";
+import { describeModel } from "./remote/oip/model.ts";
+import { chatDefinition } from "./remote/openai/definition.ts";
 
 const tensor = (name: string, datatype: string, shape: number[], required = true) => {
   return { name, datatype, shape, required, isBase64: false };
@@ -23,7 +22,7 @@ describe("what service.yaml declares", () => {
       {},
       { inputs: { text: { type: "image" } } },
       { inputs: { text: { type: "other" }, numbers: { type: "other" } }, outputs: { texts: { type: "other" } } },
-    ] satisfies DeclaredService[]) {
+    ] satisfies DeclaredParts[]) {
       expect(() => assertDeclared("served", declared, model)).not.toThrow();
     }
     expect(() => assertDeclared("served", { outputs: { result: { type: "text" } } }, chatDefinition())).not.toThrow();
@@ -37,7 +36,7 @@ describe("what service.yaml declares", () => {
       "inputs.numbers is of type audio, but the model's is a tensor of FP32 with the shape [3]",
     ],
     [{ outputs: { texts: { type: "text" } } }, "outputs.texts is of type text, but the model's is a tensor of BYTES"],
-  ] satisfies (readonly [DeclaredService, string])[]) {
+  ] satisfies (readonly [DeclaredParts, string])[]) {
     test(`is refused: ${message}`, () => {
       expect(() => assertDeclared("served", declared, model)).toThrow(`service 'served': in service.yaml ${message}`);
     });
