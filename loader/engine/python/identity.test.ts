@@ -15,6 +15,8 @@ describe("identityFromSource()", () => {
     const source =
       'import athena\n\n@athena.service(\n    version=\'v3\',  # the third\n    description="a (b)",\n    id="x",\n)\ndef f(): ...\n';
     expect(identityFromSource(source)).toEqual({ id: "x", version: "v3" });
+    const commas = '@athena.service(description="for id, version", id="a,b", version="1, 2")\ndef f(): ...\n';
+    expect(identityFromSource(commas)).toEqual({ id: "a,b", version: "1, 2" });
     expect(identityFromSource('@athena.service\nclass A:\n    version = "v9"\n')).toEqual({});
   });
 

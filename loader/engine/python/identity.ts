@@ -10,6 +10,9 @@ const hidden = /#[^\n]*|("""|''')[\s\S]*?(?:\1|$)|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^
 /** The arguments of `@athena.service(...)`: parentheses in texts do not end them. */
 const decorator = /^@(?:athena\.)?service\(((?:"[^"\n]*"|'[^'\n]*'|[^)"'])*)\)/m;
 
+/** What stands between two arguments; a text is matched so that a comma in it separates nothing. */
+const separator = /("[^"\n]*"|'[^'\n]*')|,\s*/g;
+
 /**
  * Reads the id and the version of a service from its source, without running it: the arguments of `@athena.service`, or
  * else the class attributes `serviceId` and `version` of the class `Wrapper`. What is computed is not found.
@@ -20,7 +23,11 @@ export function identityFromSource(source: string): PythonIdentity {
     return text.startsWith("#") ? "" : text;
   });
   const [, decorated] = decorator.exec(code) ?? [];
-  if (decorated !== undefined) return identityOf(decorated.replaceAll(/,\s*/g, "\n"), "id");
+  if (decorated !== undefined)
+    return identityOf(
+      decorated.replaceAll(separator, (_, text) => text ?? "\n"),
+      "id",
+    );
   return identityOf(attributesOf("Wrapper", code), "serviceId");
 }
 
