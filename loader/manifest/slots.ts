@@ -8,10 +8,11 @@ import type { ServiceManifest } from "./manifest.ts";
  */
 export function slotsOf(
   { slots: wanted }: Pick<ServiceManifest, "slots">,
-  { lanes, slots }: Pick<CreatedEngine, "lanes" | "slots">,
+  { engine, lanes, slots }: CreatedEngine,
   told?: Pick<EngineDescription, "maxBatchRows">,
 ): { readonly total: number; readonly best: number } {
-  const rows = told?.maxBatchRows ?? 0;
+  // What a model server batches by itself is no matter of the loader's.
+  const rows = engine.inferBatch === undefined ? 0 : (told?.maxBatchRows ?? 0);
   const total = wanted.total || (rows > 1 ? Math.max(slots, lanes * rows) : slots);
   return { total, best: Math.min(total, wanted.best || total) };
 }
