@@ -103,6 +103,23 @@ describe("a streaming wrapper", () => {
     expect(await collect(await started("reading.py"), "s", chunks("a", "b"))).toEqual(["A BEGIN", "B END"]);
   });
 
+  test("refuses a session with the id of one that goes on, which still gets its results", async () => {
+    const engine = await started("stream.py");
+    const refused = Promise.withResolvers<void>();
+    const first = (async function* () {
+      yield chunk("a", 0);
+      await refused.promise;
+      yield chunk("b", 2);
+    })();
+    const results = engine.stream(requestOf("same"), first, AbortSignal.timeout(10_000))[Symbol.asyncIterator]();
+    expect((await results.next()).done).toBe(false);
+    const error = await collect(engine, "same", chunks("x")).catch(ServingError.from);
+    expect(error).toMatchObject({ reason: "ENGINE_FAILED", message: expect.stringContaining("is in use") });
+    refused.resolve();
+    expect((await results.next()).value).toMatchObject({ status: Status.END });
+    expect((await results.next()).done).toBe(true);
+  });
+
   test("ends a session with its own code and words", async () => {
     const engine = await started("stream.py");
     const error = await collect(engine, "s", chunks("a", "boom", "c")).catch(ServingError.from);

@@ -34,10 +34,21 @@ class Session:
 
     def run(self):
         """The whole session."""
+        try:
+            results.register(self._stream.request.sid, self._deliver)
+        except ValueError as error:  # its results could not be told from another's
+            self._stream.fail(error)
+            self._stream.done()
+            return
+        try:
+            self._run()
+        finally:
+            self._stream.done()
+
+    def _run(self):
         stream = self._stream
         handle = None
         try:
-            results.register(stream.request.sid, self._deliver)
             handle = stream.run(self._runner.create, stream.request)
             self._take_input(handle)
         except BaseException as error:  # one session fails, the process goes on
@@ -45,7 +56,6 @@ class Session:
         finally:
             results.forget(stream.request.sid)
             self._destroy(handle)
-            stream.done()
 
     def _take_input(self, handle):
         stream = self._stream
