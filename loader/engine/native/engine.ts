@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { childEnvironment } from "../../../config/child-environment.ts";
 import type { Engine } from "../engine.ts";
-import { createSupervisedEngine, type SupervisedEngineOptions } from "../host/supervised-engine.ts";
+import { createSupervisedEngine, maxFrameBytes, type SupervisedEngineOptions } from "../host/supervised-engine.ts";
 import { buildNativeHost } from "./build.ts";
 
 /** What a native engine is created from. */
@@ -30,6 +30,7 @@ export function createNativeEngine(options: NativeEngineOptions): Engine {
     library: options.library,
     async: String(options.async),
     threads: String(options.threads),
+    maxFrameBytes: String(maxFrameBytes),
   };
   for (const [key, value] of Object.entries(options.config)) {
     config[`config.${key}`] = typeof value === "string" ? value : JSON.stringify(value);

@@ -183,6 +183,11 @@ class Channel {
     }
   }
 
+  // Whether the loader takes a frame with this body: it ends a process that sends a larger one, with all of its calls.
+  bool takes(const std::string &body) const { return body.size() + 9 <= maxFrameBytes; }
+
+  size_t maxFrameBytes = 1 << 28;
+
   // False when the loader is gone.
   bool receive(Frame &frame) {
     char head[9];

@@ -115,6 +115,7 @@ int main() {
   frames::Frame frame;
   if (!channel.receive(frame) || frame.kind != frames::kInit) return 1;
   const frames::Map config = frames::Reader(frame.body).map();
+  channel.maxFrameBytes = std::stoull(config.at("maxFrameBytes"));
   std::unique_ptr<Library> library;
   try {
     library = load(config);

@@ -22,6 +22,10 @@ struct Host {
   Host(frames::Channel &channel, const Library &library, bool isAsync)
       : channel(channel), library(library), isAsync(isAsync) {}
 
+  WrapperFailed tooLarge() const {
+    return WrapperFailed(0, "the answer is larger than " + std::to_string(channel.maxFrameBytes) + " bytes");
+  }
+
   // Tells the loader why a call failed. Called where an exception has been caught.
   void sendFailure(uint32_t callId) { channel.send(frames::kFailed, callId, failureOfException()); }
 };
@@ -40,7 +44,9 @@ class OnceCalls {
       if (host_.isStopping) continue;
       try {
         frames::Request request = frames::Reader(frame.body).request();
-        host_.channel.send(frames::kResult, frame.callId, answer(request));
+        const std::string body = answer(request);
+        if (!host_.channel.takes(body)) throw host_.tooLarge();
+        host_.channel.send(frames::kResult, frame.callId, body);
       } catch (...) {
         host_.sendFailure(frame.callId);
       }

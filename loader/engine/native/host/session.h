@@ -146,8 +146,14 @@ class Session : public std::enable_shared_from_this<Session> {
       return;
     }
     if (result.isEmpty()) return;
+    const std::string body = frames::result(result.status, result.parts);
+    if (!host_.channel.takes(body)) {
+      finish(frames::kFailed, frames::failure(0, host_.tooLarge().what()));
+      cancel();
+      return;
+    }
     if (result.status >= DataEnd) {
-      finish(frames::kResult, frames::result(result.status, result.parts));
+      finish(frames::kResult, body);
       // The wrapper is done: its session is destroyed without waiting for the loader to say so.
       cancel();
       return;
@@ -157,7 +163,7 @@ class Session : public std::enable_shared_from_this<Session> {
     hasRoom_.wait(lock, [this] { return room_ > 0 || isOver_ || isCancelled_; });
     if (isOver_ || isCancelled_) return;
     --room_;
-    host_.channel.send(frames::kResult, callId_, frames::result(result.status, result.parts));
+    host_.channel.send(frames::kResult, callId_, body);
   }
 
   void finish(uint8_t kind, const std::string &body) {
