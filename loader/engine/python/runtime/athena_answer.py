@@ -124,13 +124,18 @@ async def answer_group(method, calls, cancel=None):
 
 
 async def _answer_batch(method, keywords, group, cancel):
-    group = [one for one in group if not one[0].is_cancelled]
-    if not group:
+    wanted = []
+    for one in group:
+        if one[0].is_cancelled:
+            one[0].done()
+        else:
+            wanted.append(one)
+    if not wanted:
         return
-    calls = [call for call, _ in group]
+    calls = [call for call, _ in wanted]
     for call in calls:
         call.on_cancel(functools.partial(_leave, call, calls, cancel))
-    columns = [list(column) for column in zip(*(arguments for _, arguments in group))]
+    columns = [list(column) for column in zip(*(arguments for _, arguments in wanted))]
     try:
         if method.signature.is_async:
             _current.set(tuple(call.context for call in calls))
@@ -145,11 +150,8 @@ async def _answer_batch(method, keywords, group, cancel):
             calls[0].fail(error)
             return
         # One bad request fails alone, the others are answered.
-        for one in group:
-            if one[0].is_cancelled:
-                one[0].done()
-            else:
-                await _answer_batch(method, keywords, [one], cancel)
+        for one in wanted:
+            await _answer_batch(method, keywords, [one], cancel)
         return
     for call, value in zip(calls, values):
         try:
