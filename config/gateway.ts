@@ -35,24 +35,50 @@ const balancerSchema = z.discriminatedUnion("kind", [
   }),
 ]);
 
+const serviceId = z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "expected letters, digits, '_', '.' and '-'");
+
+/** Exact paths, beside those that end in the id, each for every host of `hosts` or for hosts of its own. */
+const routesSchema = z
+  .array(
+    z.union(
+      [
+        z.string().startsWith("/"),
+        z.strictObject({
+          path: z.string().startsWith("/"),
+          hosts: z.array(z.string().min(1).toLowerCase()).min(1).max(64),
+        }),
+      ],
+      { error: "expected a path that begins with '/', or { path, hosts }" },
+    ),
+  )
+  .max(64)
+  .default([]);
+
+const hostsSchema = z.array(z.string().min(1).toLowerCase()).max(64).default([]);
+
 const serviceSchema = z.strictObject({
   /** The service's id, as its loaders serve it. */
-  id: z.string().regex(/^[A-Za-z0-9_.-]{1,64}$/, "expected letters, digits, '_', '.' and '-'"),
+  id: serviceId,
   /** Empty: the version that the loaders serve by default. */
   version: z.string().max(64).default(""),
   endpoints: z.array(endpointSchema).min(1).max(1024),
   balancer: balancerSchema.default({ kind: "least-load" }),
-  timeoutMs: z.int().min(1).max(3_600_000).default(60_000),
+  /** A minute where neither this nor a schema file says otherwise. */
+  timeoutMs: z.int().min(1).max(3_600_000).optional(),
+  /** 15 seconds and an hour where neither this nor a schema file says otherwise. */
   session: z
     .strictObject({
-      idleTimeoutMs: z.int().min(10).max(86_400_000).default(15_000),
-      totalTimeoutMs: z.int().min(10).max(86_400_000).default(3_600_000),
+      idleTimeoutMs: z.int().min(10).max(86_400_000).optional(),
+      totalTimeoutMs: z.int().min(10).max(86_400_000).optional(),
     })
     .prefault({}),
-  /** Exact paths that reach the service beside those that end in its id. */
-  routes: z.array(z.string().startsWith("/")).max(64).default([]),
+  routes: routesSchema,
   /** Hosts for which `routes` hold; none: every host. */
-  hosts: z.array(z.string().min(1).toLowerCase()).max(64).default([]),
+  hosts: hostsSchema,
+  /** The `meta.serviceId` of the schema file that describes its requests, where it is not the service's id. */
+  schema: serviceId.optional(),
+  /** HTTP statuses that callers get for some error codes, in place of the usual ones. */
+  codeMap: z.record(z.string().regex(/^-?\d+$/, "expected an error code"), z.int().min(400).max(599)).default({}),
 });
 
 const bytes = z.int().min(1024).max(1_073_741_824);
@@ -106,6 +132,8 @@ export const gatewayConfigSchema = z
       .regex(/^[a-z0-9]{2}$/, "expected two letters or digits")
       .default("dx"),
     services: z.array(serviceSchema).min(1).max(10_000),
+    /** The predecessor's schema files, or folders of them, relative to the configuration file. */
+    schemas: z.array(z.string().min(1)).max(256).default([]),
   })
   .superRefine((config, context) => {
     for (const [index, service] of config.services.entries()) {

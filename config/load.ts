@@ -19,7 +19,23 @@ export class ConfigError extends Error {
  * @throws ConfigError when the file is missing, is not YAML, or breaks the schema.
  */
 export function loadConfig<Schema extends z.ZodType>(path: string, schema: Schema): z.output<Schema> {
-  return parseConfig(readConfig(path), schema, path);
+  return loadLocated(path, schema).value;
+}
+
+/** A configuration that still knows where its parts stand in its file. */
+export interface Located<Value> {
+  readonly value: Value;
+  /** A mistake that shows only beside something else, as the others are told: with its line and its key. */
+  mistakeAt(path: readonly (string | number)[], message: string): string;
+}
+
+/**
+ * As {@link loadConfig}, with the places of its parts.
+ *
+ * @throws ConfigError as {@link loadConfig}.
+ */
+export function loadLocated<Schema extends z.ZodType>(path: string, schema: Schema): Located<z.output<Schema>> {
+  return parseLocated(readConfig(path), schema, path);
 }
 
 /**
@@ -28,6 +44,14 @@ export function loadConfig<Schema extends z.ZodType>(path: string, schema: Schem
  * @throws ConfigError when the text is not YAML or breaks the schema.
  */
 export function parseConfig<Schema extends z.ZodType>(text: string, schema: Schema, source: string): z.output<Schema> {
+  return parseLocated(text, schema, source).value;
+}
+
+function parseLocated<Schema extends z.ZodType>(
+  text: string,
+  schema: Schema,
+  source: string,
+): Located<z.output<Schema>> {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
   if (document.errors.length > 0) {
@@ -43,7 +67,10 @@ export function parseConfig<Schema extends z.ZodType>(text: string, schema: Sche
       result.error.issues.flatMap((issue) => mistakesFromIssue(document, lines, issue)),
     );
   }
-  return deepFreeze(result.data);
+  return {
+    value: deepFreeze(result.data),
+    mistakeAt: (path, message) => describe(path, lineOf(document, lines, path), message),
+  };
 }
 
 function readConfig(path: string): string {

@@ -1,3 +1,4 @@
+import { dirname, resolve } from "node:path";
 import type { GatewayConfig } from "../config/gateway.ts";
 import type { Logger } from "../config/logger.ts";
 import { readAdmission } from "../config/read-admission.ts";
@@ -17,6 +18,7 @@ import { createInFlight, type InFlight } from "./admission/in-flight.ts";
 import { startAdmission } from "./admission/start.ts";
 import { createLoaderClient } from "./client/loader-client.ts";
 import { createRetryBudget } from "./client/retry-budget.ts";
+import { type Configuration, readConfiguration } from "./configuration/read-configuration.ts";
 import { createUnified, openInferenceGrpc, openInferenceRest } from "./dialects.ts";
 import { decodeEnvelope, defaultEnvelopeLimits } from "./envelope/decode.ts";
 import { createSidSource } from "./envelope/sid.ts";
@@ -46,15 +48,16 @@ export interface Gateway {
 }
 
 /**
- * Starts a gateway: builds every stage, probes the loaders once, then listens. `folder` is where the relative paths of
- * the configuration begin.
+ * Starts a gateway with the configuration file at a path: builds every stage, probes the loaders once, then listens.
  *
- * @throws ConfigError when what the configuration names cannot be had; Error when an address cannot be listened on.
+ * @throws ConfigError when the configuration cannot be used; Error when an address cannot be listened on.
  */
-export async function startGateway(config: GatewayConfig, folder: string, logger: Logger): Promise<Gateway> {
+export async function startGateway(path: string, logger: Logger): Promise<Gateway> {
   const now = () => performance.now();
-  const admissionConfig = config.admission && readAdmission(config.admission, folder);
-  const services = serveServices(config, logger, now);
+  const configuration = readConfiguration(path);
+  const { config } = configuration;
+  const admissionConfig = config.admission && readAdmission(config.admission, dirname(resolve(path)));
+  const services = serveServices(configuration, logger, now);
   await Promise.all(services.map((service) => service.healthCheck.settled()));
   let draining = false;
   const isDraining = (): boolean => draining;
@@ -62,16 +65,14 @@ export async function startGateway(config: GatewayConfig, folder: string, logger
     () => services.map(({ pool }) => ({ service: pool.service, endpoints: pool.endpoints() })),
     () => sessions.active(),
   );
-  const { registry } = metrics;
   const { maxBodyBytes, maxRequestsInFlight } = config.limits;
   const inFlight = createInFlight(maxRequestsInFlight);
-  addInFlightGauge(registry, inFlight.count);
-  const running =
-    admissionConfig &&
-    (await startAdmission(admissionConfig, { logger, registry, maxBodyBytes, now, wallClock: Date.now }));
+  addInFlightGauge(metrics.registry, inFlight.count);
+  const means = { logger, registry: metrics.registry, maxBodyBytes, now, wallClock: Date.now };
+  const running = admissionConfig && (await startAdmission(admissionConfig, means));
   const admission = running?.admission ?? openAdmission;
   const accessLog = config.accessLog ? createAccessLog() : undefined;
-  const stages = createSharedStages(config, services, { inFlight, admission, now });
+  const stages = createSharedStages(configuration, services, { inFlight, admission, now });
   const decode = createDecoder(config);
   const sessions = createSessionLine(config, stages, { isDraining, observer: observeSessions(metrics, accessLog) });
   const common = {
@@ -204,7 +205,12 @@ async function drainWithSessions(listener: Listener, sessions: SessionPipeline, 
   return complete && !isCut;
 }
 
-function serveServices(config: GatewayConfig, logger: Logger, now: () => number): readonly ServedService[] {
+function serveServices(
+  { config, services, warnings }: Configuration,
+  logger: Logger,
+  now: () => number,
+): readonly ServedService[] {
+  for (const warning of warnings) logger.warn({ warning }, "a part of the configuration has no effect");
   const environment = {
     client: createLoaderClient(),
     schemas: createSchemaRegistry(),
@@ -215,20 +221,15 @@ function serveServices(config: GatewayConfig, logger: Logger, now: () => number)
     onBrokenDefinition: (service: string, error: Error) =>
       logger.error({ service, err: error }, "a loader's definition cannot be used"),
   };
-  return config.services.map((service) => serveService(service, environment));
+  return services.map((plan) => serveService(plan, environment));
 }
 
 function createSharedStages(
-  config: GatewayConfig,
+  { config }: Configuration,
   services: readonly ServedService[],
   shared: { readonly inFlight: InFlight; readonly admission: Admission; readonly now: () => number },
 ): SharedStages {
-  const routes = services.map(({ target }, index) => ({
-    serviceId: target.id,
-    paths: config.services[index]?.routes ?? [],
-    hosts: config.services[index]?.hosts ?? [],
-    target,
-  }));
+  const routes = services.map(({ plan, target }) => ({ ids: plan.ids, paths: plan.routes, target }));
   const newSid = createSidSource({
     pid: process.pid,
     location: config.location,

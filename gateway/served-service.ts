@@ -6,6 +6,7 @@ import { createBalancer } from "./balancer/registry.ts";
 import { dispatch, dispatchSession } from "./client/dispatch.ts";
 import type { LoaderClient } from "./client/loader-client.ts";
 import type { RetryBudget } from "./client/retry-budget.ts";
+import type { ServicePlan } from "./configuration/service-plan.ts";
 import type { ServiceTarget } from "./pipeline.ts";
 import { type HealthCheck, startHealthCheck } from "./pool/health-check.ts";
 import { createPool, type Pool } from "./pool/pool.ts";
@@ -15,6 +16,7 @@ import type { Endpoint } from "./types.ts";
 
 /** One service of the configuration, at work: its pool, its probes and its definition. */
 export interface ServedService extends Disposable {
+  readonly plan: ServicePlan;
   readonly target: ServiceTarget;
   readonly pool: Pool;
   readonly healthCheck: HealthCheck;
@@ -35,8 +37,9 @@ export interface ServiceEnvironment {
 }
 
 /** Puts one service to work: it is probed from now on, until it is disposed of. */
-export function serveService(config: ServiceConfig, environment: ServiceEnvironment): ServedService {
+export function serveService(plan: ServicePlan, environment: ServiceEnvironment): ServedService {
   const { client, schemas, now, random } = environment;
+  const { config, overlay } = plan;
   const pool = createPool({
     service: config.id,
     endpoints: config.endpoints,
@@ -45,20 +48,26 @@ export function serveService(config: ServiceConfig, environment: ServiceEnvironm
   });
   const budget = environment.createBudget();
   const statistics = createStatistics({ now, date: Date.now });
-  const compiled = (version = "") => {
+  const told = (version = "") => {
     if (version !== "" && config.version !== "" && version !== config.version) return undefined;
     return schemas.find(config.id, version || config.version);
   };
+  const compiled = (version = "") => {
+    const definition = told(version);
+    // A schema file describes whichever version is served, before a loader has told of any.
+    return overlay === undefined || (definition === undefined && version !== "") ? definition : overlay(definition);
+  };
   const healthCheck = startHealthCheck({ pool, probe: createProbe(config, environment), ...environment.healthCheck });
   return {
+    plan,
     pool,
     healthCheck,
     statistics,
     target: {
       id: config.id,
       version: config.version,
-      timeoutMs: config.timeoutMs,
-      session: config.session,
+      timeoutMs: plan.timeoutMs,
+      session: plan.session,
       hashKey: config.balancer.kind === "consistent-hash" ? config.balancer.key : undefined,
       compiled,
       dispatch: (request, call) =>
@@ -69,7 +78,7 @@ export function serveService(config: ServiceConfig, environment: ServiceEnvironm
         dispatchSession(pool, request, inputs, { ...call, budget, client, now }),
     },
     status() {
-      if (compiled() === undefined) {
+      if (told() === undefined) {
         return { service: config.id, ready: false, reason: "no loader has described it yet" };
       }
       const ready = pool.members().some((member) => member.state === "ready");

@@ -79,7 +79,7 @@ function setUp({ loader = echo, once = false, stream = true, ...setup }: Setup =
   const reports: SessionReport[] = [];
   const frames = { in: 0, out: 0 };
   const pipeline = createSessionPipeline({
-    route: createRouter([{ serviceId: "echo", paths: [], hosts: [], target }]),
+    route: createRouter([{ ids: ["echo"], paths: [], target }]),
     newSid: (prefix) => `${prefix}1`,
     validate: (service, envelope, sid) => validate(service, envelope, sid),
     validateOpening: (service, envelope, sid) => validate(service, envelope, sid, { isOpening: true }),

@@ -2,8 +2,15 @@ import { describe, expect, test } from "bun:test";
 import { createRouter } from "./router.ts";
 
 const router = createRouter([
-  { serviceId: "mmocr", paths: ["/v1/ocr"], hosts: ["api.example.com"], target: "mmocr" },
-  { serviceId: "echo", paths: ["/v1/ocr", "/say"], hosts: [], target: "echo" },
+  { ids: ["mmocr", "s5ca83460"], paths: [{ path: "/v1/ocr", hosts: ["api.example.com"] }], target: "mmocr" },
+  {
+    ids: ["echo"],
+    paths: [
+      { path: "/v1/ocr", hosts: [] },
+      { path: "/say", hosts: [] },
+    ],
+    target: "echo",
+  },
 ]);
 const find = (path: string, host = "10.0.0.1", serviceId: string | null = null) => router({ path, host, serviceId });
 
@@ -12,6 +19,7 @@ describe("createRouter()", () => {
     expect(find("/mmocr")).toBe("mmocr");
     expect(find("/v1/private/mmocr")).toBe("mmocr");
     expect(find("/any/thing/mmocr/")).toBe("mmocr");
+    expect(find("/v1/private/s5ca83460")).toBe("mmocr");
   });
 
   test("lets the query parameter serviceId stand in for the path", () => {

@@ -2,11 +2,10 @@ import { ServingError } from "../../proto/errors.ts";
 
 /** Which requests belong to one service. */
 export interface Route<Target> {
-  readonly serviceId: string;
-  /** Exact paths, beside every path that ends in the service's id. */
-  readonly paths: readonly string[];
-  /** Hosts, in lower case, for which the exact paths hold; none: every host. */
-  readonly hosts: readonly string[];
+  /** The ids that a path may end in. */
+  readonly ids: readonly string[];
+  /** Exact paths beside those, each with the hosts, in lower case, for which it holds; none: every host. */
+  readonly paths: readonly { readonly path: string; readonly hosts: readonly string[] }[];
   readonly target: Target;
 }
 
@@ -33,9 +32,9 @@ export function createRouter<Target>(routes: readonly Route<Target>[]): Router<T
   const byId = new Map<string, Target>();
   const byHostAndPath = new Map<string, Target>();
   for (const route of routes) {
-    byId.set(route.serviceId, route.target);
-    for (const path of route.paths) {
-      for (const host of route.hosts.length === 0 ? [""] : route.hosts) byHostAndPath.set(host + path, route.target);
+    for (const id of route.ids) byId.set(id, route.target);
+    for (const { path, hosts } of route.paths) {
+      for (const host of hosts.length === 0 ? [""] : hosts) byHostAndPath.set(host + path, route.target);
     }
   }
   return (query) => {

@@ -8,6 +8,8 @@ import type {
 import { type Datatype, isDatatype } from "../../proto/tensor.ts";
 import { assertDefinition, compileDefinedSchema, readDefinedSchema } from "./definition.ts";
 import { isRecord, type JsonSchema } from "./dialect.ts";
+import type { CompiledSchemaFile } from "./predecessor/overlay.ts";
+import { compileSectionRewrite, type SectionRewrite } from "./rewrite.ts";
 import type { SchemaCheck } from "./schema-check.ts";
 
 /** One input of a service, ready to check requests. */
@@ -22,6 +24,7 @@ export interface CompiledInput {
   /** Undefined: its data is no tensor. */
   readonly tensor: TensorShape | undefined;
   readonly checkAttributes: SchemaCheck;
+  readonly rewriteAttributes: SectionRewrite | undefined;
 }
 
 /** What a tensor must be; -1 in the shape is any size. */
@@ -37,6 +40,7 @@ export interface CompiledOutput {
   readonly expected: PartDescription;
   readonly tensor: TensorShape | undefined;
   readonly checkAttributes: SchemaCheck;
+  readonly rewriteAttributes: SectionRewrite | undefined;
 }
 
 /** How an attribute of an answer shows in JSON. */
@@ -57,6 +61,10 @@ export interface CompiledService {
   /** Undefined: any flat object. */
   readonly checkHeader: SchemaCheck | undefined;
   readonly checkParameters: SchemaCheck | undefined;
+  readonly rewriteHeader: SectionRewrite | undefined;
+  readonly rewriteParameters: SectionRewrite | undefined;
+  /** Set where one of the predecessor's schema files describes the service's requests. */
+  readonly schemaFile: CompiledSchemaFile | undefined;
   /** The declared types of the outputs' attributes, which an answer's JSON follows. */
   readonly outputTypes: ReadonlyMap<string, ReadonlyMap<string, AttributeType>>;
 }
@@ -92,6 +100,9 @@ export function compileService(definition: ServiceDefinition): CompiledService {
     outputByName: new Map(outputs.map(({ compiled }) => [compiled.name, compiled])),
     checkHeader: checkFrom(id, "header_schema", definition.headerSchema),
     checkParameters: checkFrom(id, "parameters_schema", definition.parametersSchema),
+    rewriteHeader: compileSectionRewrite(definition.headerSchema),
+    rewriteParameters: compileSectionRewrite(definition.parametersSchema),
+    schemaFile: undefined,
     outputTypes: new Map(outputs.map(({ compiled, types }) => [compiled.name, types])),
   };
 }
@@ -112,6 +123,7 @@ function inputFrom(service: string, input: InputDefinition): CompiledInput {
     maxBytes: input.maxBytes === 0n ? Number.POSITIVE_INFINITY : Number(input.maxBytes),
     tensor: tensorFrom(input.tensor),
     checkAttributes: compileDefinedSchema(service, key, schema),
+    rewriteAttributes: compileSectionRewrite(input.attributesSchema),
   };
 }
 
@@ -134,6 +146,7 @@ function outputFrom(
       expected: Object.freeze(expected),
       tensor: tensorFrom(output.tensor),
       checkAttributes,
+      rewriteAttributes: compileSectionRewrite(output.attributesSchema),
     },
     types: attributeTypesFrom(declared),
   };
@@ -151,7 +164,8 @@ function withProtocolAttributes(schema: JsonSchema | undefined): JsonSchema {
   return { ...schema, properties: { ...protocolAttributes, ...declared } };
 }
 
-function attributeTypesFrom(schema: JsonSchema | undefined): ReadonlyMap<string, AttributeType> {
+/** The declared types of an output's attributes, as far as they show in JSON as something else than texts. */
+export function attributeTypesFrom(schema: JsonSchema | undefined): ReadonlyMap<string, AttributeType> {
   const types = new Map<string, AttributeType>();
   if (!isRecord(schema) || !isRecord(schema.properties)) return types;
   for (const [name, property] of Object.entries(schema.properties)) {
@@ -159,7 +173,7 @@ function attributeTypesFrom(schema: JsonSchema | undefined): ReadonlyMap<string,
     const names: unknown[] = Array.isArray(declared) ? declared.filter((type) => type !== "null") : [declared];
     if (names.length !== 1) continue;
     if (names[0] === "integer" || names[0] === "number") types.set(name, "number");
-    else if (names[0] === "boolean") types.set(name, "boolean");
+    else if (names[0] === "boolean" || names[0] === "bool") types.set(name, "boolean");
   }
   return types;
 }

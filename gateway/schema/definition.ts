@@ -56,9 +56,13 @@ export function readDefinedSchema(service: string, key: string, text: string): J
   if (text === "") return undefined;
   if (text.length > maxSchemaLength) throw broken(service, key, `is longer than ${maxSchemaLength} characters`);
   return attempt(service, key, () => {
-    const parsed: unknown = JSON.parse(text);
-    return schemaFromDialect(isRecord(parsed) && !isWholeSchema(parsed) ? wholeFromProperties(parsed) : parsed);
+    return schemaFromDialect(wholeSchemaFrom(JSON.parse(text)));
   });
+}
+
+/** A schema of a definition as a JSON Schema: what is just the object of its property schemas becomes one. */
+export function wholeSchemaFrom(parsed: unknown): unknown {
+  return isRecord(parsed) && !isWholeSchema(parsed) ? wholeFromProperties(parsed) : parsed;
 }
 
 /**

@@ -65,6 +65,7 @@ function convert(schema: unknown, place: Place, depth: number): JsonSchema {
     const keyword = standardName(name, value);
     converted[keyword] = convertKeyword(keyword, value, placeWithin(keyword, place, schema), depth + 1);
   }
+  forgetFilledIn(schema, converted);
   if (place.nullable) acceptNull(converted);
   if (place.closed) refuseUnknownKeys(converted);
   return converted;
@@ -95,6 +96,16 @@ function standardTypes(value: unknown): unknown {
   if (typeof value !== "string") return value;
   const types = value.split("|").map((name) => (name === "bool" ? "boolean" : name));
   return types.length === 1 ? types[0] : types;
+}
+
+/** A member that is missing and gets a value before engines see it is not missing. */
+function forgetFilledIn(schema: Readonly<Record<string, unknown>>, converted: Record<string, unknown>): void {
+  const { properties } = schema;
+  if (!Array.isArray(converted.required) || !isRecord(properties)) return;
+  converted.required = converted.required.filter((name) => {
+    const property = Object.hasOwn(properties, name) ? properties[name] : undefined;
+    return !isRecord(property) || !("defaultVal" in property || "constVal" in property);
+  });
 }
 
 function acceptNull(schema: Record<string, unknown>): void {

@@ -1,12 +1,13 @@
 /**
  * A JSON value of a header, parameter or attribute as the text that engines receive. The predecessor's rules: strings as
  * they are, numbers in their shortest decimal form, null as nothing, the items of an array joined by ";". Unlike there,
- * an object is its JSON text.
+ * an object is its JSON text. Data that a schema has put there is its base64.
  */
 export function textFromValue(value: unknown): string {
   if (typeof value === "string") return value;
   if (value === null || value === undefined) return "";
   if (Array.isArray(value)) return value.map(textFromValue).join(";");
+  if (value instanceof Uint8Array) return value.toBase64();
   if (typeof value === "object") return JSON.stringify(value);
   return typeof value === "number" ? decimalFromNumber(value) : String(value);
 }

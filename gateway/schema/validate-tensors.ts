@@ -7,7 +7,7 @@ import type { CompiledInput, CompiledOutput, CompiledService, TensorShape } from
 import { errorFromMistakes, noteSchemaErrors, shown } from "./mistakes.ts";
 import type { SchemaCheck } from "./schema-check.ts";
 import { textFromValue } from "./text-from-value.ts";
-import { nameApp } from "./validate.ts";
+import { nameApp } from "./texts.ts";
 
 /**
  * Checks a request of the Open Inference Protocol against a service and makes the request that goes to a loader. An input
@@ -27,7 +27,7 @@ export function validateTensors(service: CompiledService, request: TensorRequest
     version: service.version,
     sid,
     headers: headersFrom(request.header),
-    parameters: textsFrom(request.parameters),
+    parameters: textsFrom(service.rewriteParameters?.(request.parameters) ?? request.parameters),
     expects: expectsFrom(service, request),
     parts: parts.map(({ part }) => part),
     resourceIds: [],
@@ -60,7 +60,7 @@ function partsFrom(service: CompiledService, inputs: readonly InputTensor[]): Ch
 function partFrom(input: CompiledInput, tensor: InputTensor): CheckedPart {
   const path = `inputs.${input.name}`;
   assertSchema(`${path}.parameters`, input.checkAttributes, tensor.parameters);
-  const attributes = textsFrom(tensor.parameters);
+  const attributes = textsFrom(input.rewriteAttributes?.(tensor.parameters) ?? tensor.parameters);
   if (input.tensor === undefined) return plainPart(input, onlyElement(path, tensor), attributes);
   assertTensor(tensor, input.tensor, (what) => violation(`${path}: ${what}`));
   return tensorPart(input, tensor, attributes);
@@ -176,7 +176,7 @@ function headersFrom(header: TensorRequest["header"]): Texts {
   return headers;
 }
 
-function textsFrom(parameters: TensorParameters): Texts {
+function textsFrom(parameters: Readonly<Record<string, unknown>>): Texts {
   const texts: Texts = {};
   for (const name in parameters) texts[name] = textFromValue(parameters[name]);
   return texts;

@@ -1,12 +1,13 @@
-import { ServingError } from "../../proto/errors.ts";
 import type { InferRequest } from "../../proto/gen/athena/v1/inference_pb.ts";
 import { type Part, type PartDescription, PartType } from "../../proto/gen/athena/v1/part_pb.ts";
 import type { Envelope, LiftedPart } from "../types.ts";
 import type { CompiledInput, CompiledOutput, CompiledService } from "./compile.ts";
 import { isRecord } from "./dialect.ts";
 import { errorFromMistakes, noteSchemaErrors, shown } from "./mistakes.ts";
+import { validateBySchemaFile } from "./predecessor/validate-by-schema-file.ts";
 import { resourceIdsFrom } from "./resource-ids.ts";
 import { textFromValue } from "./text-from-value.ts";
+import { nameApp, type Texts, textsFrom } from "./texts.ts";
 
 /** How strictly an envelope is checked beside its service's definition. */
 export interface ValidateOptions {
@@ -29,6 +30,8 @@ export function validate(
   sid: string,
   options: ValidateOptions = {},
 ): InferRequest {
+  if (service.schemaFile !== undefined)
+    return validateBySchemaFile(service, service.schemaFile, envelope, sid, options);
   const mistakes: string[] = [];
   const tooLarge: string[] = [];
   const headers = headersFrom(service, envelope, mistakes);
@@ -73,13 +76,11 @@ function assertNone(mistakes: readonly string[], tooLarge: readonly string[]): v
   if (tooLarge.length > 0) throw errorFromMistakes("PAYLOAD_TOO_LARGE", tooLarge);
 }
 
-type Texts = Record<string, string>;
-
 function headersFrom(service: CompiledService, envelope: Envelope, mistakes: string[]): Texts {
   const { header, isText } = envelope;
   if (service.checkHeader === undefined) noteFlatHeaderMistakes(envelope, mistakes);
   else noteSchemaErrors(mistakes, "$.header", service.checkHeader(header, isText) ?? []);
-  return textsFrom(header, "$.header", mistakes);
+  return textsFrom(service.rewriteHeader?.(header) ?? header, "$.header", mistakes);
 }
 
 /** What holds for a header that its service does not describe. */
@@ -97,31 +98,6 @@ const statusMistake = "'$.header.status' must be one of [0, 1, 2, 3]";
 function isStatus(value: unknown, { isText }: Envelope): boolean {
   if (value === undefined || value === null || value === 0 || value === 1 || value === 2 || value === 3) return true;
   return isText === true && typeof value === "string" && /^[0-3]?$/.test(value);
-}
-
-/**
- * Puts the caller's app under both of the names that engines know it by.
- *
- * @throws ServingError APP_ID_MISSING where there is none and one is required.
- */
-export function nameApp(headers: Texts, isRequired: boolean): void {
-  const appId = headers.app_id || headers.appid || "";
-  if (appId === "") {
-    if (!isRequired) return;
-    throw new ServingError("APP_ID_MISSING", "'$.header.app_id' must not be empty: appid cannot be empty");
-  }
-  headers.app_id = appId;
-  headers.appid = appId;
-}
-
-/** The values as texts. Assigning to `__proto__` would not keep the value, so that key counts as unknown. */
-function textsFrom(values: Readonly<Record<string, unknown>>, path: string, mistakes: string[]): Texts {
-  const texts: Texts = {};
-  for (const key in values) {
-    if (key === "__proto__") mistakes.push(`'${path}.__proto__' unknown field`);
-    else texts[key] = textFromValue(values[key]);
-  }
-  return texts;
 }
 
 function parametersFrom(
@@ -142,7 +118,7 @@ function parametersFrom(
   const errors = service.checkParameters?.(rest, envelope.isText);
   if (errors !== undefined) noteSchemaErrors(mistakes, path, errors);
   return {
-    parameters: textsFrom(rest, path, mistakes),
+    parameters: textsFrom(service.rewriteParameters?.(rest) ?? rest, path, mistakes),
     expects: service.outputs.map((output) => asked.get(output) ?? output.expected),
   };
 }
@@ -178,9 +154,10 @@ function noteAccept(
   }
   noteSchemaErrors(mistakes, path, output.checkAttributes(value, isText) ?? []);
   const attributes: Texts = { ...output.expected.attributes };
-  for (const key in value) {
+  const wanted = output.rewriteAttributes?.(value) ?? value;
+  for (const key in wanted) {
     if (key === "__proto__") mistakes.push(`'${path}.__proto__' unknown field`);
-    else if (value[key] !== null) attributes[key] = textFromValue(value[key]);
+    else if (wanted[key] !== null) attributes[key] = textFromValue(wanted[key]);
   }
   asked.set(output, { ...output.expected, attributes });
 }
@@ -215,7 +192,11 @@ function partFrom(input: CompiledInput, lifted: LiftedPart, mistakes: string[]):
     $typeName: "athena.v1.Part",
     name: input.name,
     type: input.type,
-    attributes: textsFrom(lifted.attributes, `$.payload.${input.name}`, mistakes),
+    attributes: textsFrom(
+      input.rewriteAttributes?.(lifted.attributes) ?? lifted.attributes,
+      `$.payload.${input.name}`,
+      mistakes,
+    ),
     data: lifted.data,
   };
 }

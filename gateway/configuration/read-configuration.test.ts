@@ -1,0 +1,109 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ConfigError } from "../../config/load.ts";
+import { readConfiguration } from "./read-configuration.ts";
+
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "athena-configuration-"));
+  await mkdir(join(folder, "schemas"));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+const write = (name: string, text: string) => writeFile(join(folder, name), text);
+const schema = (meta: object) => JSON.stringify({ meta });
+const read = () => readConfiguration(join(folder, "gateway.yaml"));
+
+function mistakes(): readonly string[] {
+  try {
+    read();
+  } catch (error) {
+    if (error instanceof ConfigError) return error.mistakes;
+    throw error;
+  }
+  return [];
+}
+
+const service = (id: string, more = "") => `  - { id: ${id}, endpoints: ["http://127.0.0.1:1"]${more} }\n`;
+
+describe("readConfiguration()", () => {
+  test("gives services the schema files of their ids, and those that they name", async () => {
+    await write("schemas/schema_a.json", schema({ serviceId: "a", route: "/x", hosts: "h", session_timeout: 5 }));
+    await write("schemas/schema_b.json", schema({ serviceId: "s0b", codeMap: { 1: 503, 2: 500 } }));
+    await write("schemas/notes.json", "not read");
+    const routes = `routes: ["/y", { path: "/z", hosts: [i] }], hosts: [g], timeoutMs: 7, codeMap: { 2: 404, -3: 400 }`;
+    await write(
+      "gateway.yaml",
+      `schemas: [schemas]\nservices:\n${service("a")}${service("b", `, schema: s0b, ${routes}`)}${service("c")}`,
+    );
+    const [a, b, c] = read().services;
+    expect(a).toMatchObject({ ids: ["a"], timeoutMs: 5000, routes: [{ path: "/x", hosts: ["h"] }] });
+    expect(a?.overlay).toBeDefined();
+    expect(b).toMatchObject({
+      ids: ["b", "s0b"],
+      timeoutMs: 7,
+      routes: [
+        { path: "/y", hosts: ["g"] },
+        { path: "/z", hosts: ["i"] },
+      ],
+    });
+    expect([...(b?.codeMap ?? [])].toSorted()).toEqual([
+      [-3, 400],
+      [1, 503],
+      [2, 404],
+    ]);
+    expect(c).toMatchObject({ ids: ["c"], timeoutMs: 60_000, routes: [], overlay: undefined });
+  });
+
+  test("bounds the timeout of a schema file by what gateway.yaml may say", async () => {
+    await write("schema_a.json", schema({ serviceId: "a", session_timeout: 600_000 }));
+    await write("gateway.yaml", `schemas: [schema_a.json]\nservices:\n${service("a")}`);
+    expect(read().services[0]?.timeoutMs).toBe(3_600_000);
+  });
+
+  test("says what has no effect", async () => {
+    await write("schemas/schema_a.json", schema({ serviceId: "a", enable_client_session: true }));
+    await write("schemas/schema_b.json", schema({ serviceId: "b" }));
+    await write("schemas/schema_c.json", schema({ serviceId: "c", cloudId: "north" }));
+    await write("gateway.yaml", `schemas: [schemas]\nservices:\n${service("a")}`);
+    expect(read().warnings).toEqual([
+      "schema_a.json: meta.enable_client_session has no effect here",
+      "schema_b.json: no service of gateway.yaml uses it, so its requests lead nowhere",
+      "schema_c.json: it belongs to the cloud 'north', which no request reaches",
+    ]);
+  });
+
+  test("tells the mistakes of every file at once, each with its file and line", async () => {
+    await write("schemas/schema_a.json", '{\n  "meta": {}\n}');
+    await write("schemas/schema_b.json", "{");
+    await write("schemas/schema_c.json", schema({ serviceId: "c" }));
+    await write("schemas/schema_d.json", schema({ serviceId: "c" }));
+    const bad = JSON.stringify({ meta: { serviceId: "e", service: ["e"], e: { input: { "bad name": "text" } } } });
+    await write("schemas/schema_e.json", bad);
+    await write(
+      "gateway.yaml",
+      `schemas: [schemas, nowhere]\nservices:\n${service("a", ", schema: zz")}${service("c")}${service("d", ", schema: c")}${service("e")}`,
+    );
+    expect(mistakes()).toEqual([
+      "line 1: schemas.1: 'nowhere' cannot be read (ENOENT)",
+      expect.stringContaining("schema_a.json: line 2: meta.serviceId"),
+      expect.stringContaining("schema_b.json: line 1"),
+      "schema_d.json: meta.serviceId: 'c' stands in schema_c.json too",
+      "line 3: services.0.schema: no schema file has the serviceId 'zz'",
+      "line 5: services.2: schema_c.json describes 'c' already",
+      expect.stringContaining("schema_e.json: the definition of service 'e' is broken: 'inputs'"),
+      expect.stringContaining("services: the id 'c' leads to 'c' and to 'd'"),
+    ]);
+  });
+
+  test("refuses a path that would lead to two services", async () => {
+    await write(
+      "gateway.yaml",
+      `services:\n${service("a", `, routes: ["/x"]`)}${service("b", `, routes: ["/x"]`)}${service("c", `, routes: ["/x"], hosts: [h]`)}`,
+    );
+    expect(mistakes()).toEqual(["line 1: services: the path '/x' leads to 'a' and to 'b'"]);
+  });
+});
