@@ -81,6 +81,35 @@ const serviceSchema = z.strictObject({
   codeMap: z.record(z.string().regex(/^-?\d+$/, "expected an error code"), z.int().min(400).max(599)).default({}),
 });
 
+const scalar = z.union([z.string(), z.number(), z.boolean()], { error: "expected a text, a number, true or false" });
+
+/** A virtual service that picks a real one from a request's values. */
+const categorySchema = z.strictObject({
+  id: serviceId,
+  routes: routesSchema,
+  hosts: hostsSchema,
+  rules: z
+    .array(
+      z.strictObject({
+        /** A service, or another category. */
+        service: serviceId,
+        /** The higher is looked at first; rules of one priority in their order. */
+        priority: z.number().default(0),
+        /** What the values at these JSON paths must be, all of them; nothing: every request. */
+        when: z
+          .record(
+            z.string().regex(/^\$\.(header|parameter|payload)[.[]/, "expected a path such as $.parameter.ocr.lang"),
+            z.union([scalar, z.array(scalar).min(1).max(1024)]),
+          )
+          .default({}),
+      }),
+    )
+    .min(1)
+    .max(1024),
+  /** Values of the rule that was taken, by the last names of their paths, that the engine is told. */
+  routeKeys: z.array(z.string().min(1)).max(16).default([]),
+});
+
 const bytes = z.int().min(1024).max(1_073_741_824);
 const patience = z.int().min(10).max(3_600_000);
 
@@ -132,13 +161,17 @@ export const gatewayConfigSchema = z
       .regex(/^[a-z0-9]{2}$/, "expected two letters or digits")
       .default("dx"),
     services: z.array(serviceSchema).min(1).max(10_000),
+    categories: z.array(categorySchema).max(10_000).default([]),
     /** The predecessor's schema files, or folders of them, relative to the configuration file. */
     schemas: z.array(z.string().min(1)).max(256).default([]),
   })
   .superRefine((config, context) => {
-    for (const [index, service] of config.services.entries()) {
-      if (config.services.findIndex((other) => other.id === service.id) !== index) {
-        context.addIssue({ code: "custom", path: ["services", index, "id"], message: `'${service.id}' stands twice` });
+    const seen = new Set<string>();
+    for (const key of ["services", "categories"] as const) {
+      for (const [index, { id }] of config[key].entries()) {
+        if (seen.has(id))
+          context.addIssue({ code: "custom", path: [key, index, "id"], message: `'${id}' stands twice` });
+        seen.add(id);
       }
     }
   });
@@ -148,6 +181,9 @@ export type GatewayConfig = z.output<typeof gatewayConfigSchema>;
 
 /** One service of the gateway's configuration. */
 export type ServiceConfig = GatewayConfig["services"][number];
+
+/** One category of the gateway's configuration. */
+export type CategoryConfig = GatewayConfig["categories"][number];
 
 /** Where the key of consistent hashing comes from. */
 export type HashKeySource = z.output<typeof hashKeySchema>;

@@ -24,7 +24,7 @@ import { decodeEnvelope, defaultEnvelopeLimits } from "./envelope/decode.ts";
 import { createSidSource } from "./envelope/sid.ts";
 import { createPipeline, type SharedStages } from "./pipeline.ts";
 import { balancingKey } from "./router/balancing-key.ts";
-import { createRouter } from "./router/router.ts";
+import { createServiceRouter } from "./routing.ts";
 import { createSchemaRegistry } from "./schema/registry.ts";
 import { validate, validateChunk } from "./schema/validate.ts";
 import { type ServedService, serveService } from "./served-service.ts";
@@ -225,11 +225,10 @@ function serveServices(
 }
 
 function createSharedStages(
-  { config }: Configuration,
+  { config, categories }: Configuration,
   services: readonly ServedService[],
   shared: { readonly inFlight: InFlight; readonly admission: Admission; readonly now: () => number },
 ): SharedStages {
-  const routes = services.map(({ plan, target }) => ({ ids: plan.ids, paths: plan.routes, target }));
   const newSid = createSidSource({
     pid: process.pid,
     location: config.location,
@@ -237,5 +236,5 @@ function createSharedStages(
     port: config.listen.port,
     now: Date.now,
   });
-  return { ...shared, route: createRouter(routes), newSid, balancingKey };
+  return { ...shared, route: createServiceRouter(services, categories), newSid, balancingKey };
 }

@@ -15,6 +15,7 @@ export function createUnified(decode: (body: string) => Envelope): Dialect<strin
   return {
     received: (body) => body,
     decode,
+    choose: (category, envelope) => category.choose?.(envelope),
     validate: (service, envelope, sid) => validate(service, envelope, sid),
     encode: (service, response) => encodeAnswer(response, service.outputTypes),
   };

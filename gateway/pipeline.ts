@@ -10,7 +10,7 @@ import type { Admission, Admitted, Ticket } from "./admission/admission.ts";
 import type { InFlight } from "./admission/in-flight.ts";
 import type { Router } from "./router/router.ts";
 import type { CompiledService } from "./schema/compile.ts";
-import type { Call } from "./types.ts";
+import type { Call, Envelope } from "./types.ts";
 
 /** One service as the pipeline sees it. */
 export interface ServiceTarget {
@@ -22,11 +22,18 @@ export interface ServiceTarget {
   /** What ends a session that does not end by itself, in milliseconds. */
   readonly session: { readonly idleTimeoutMs: number; readonly totalTimeoutMs: number };
   readonly hashKey: HashKeySource | undefined;
+  /** HTTP statuses by error code, for the codes that it answers with another status than usual. */
+  readonly codeMap: ReadonlyMap<number, number> | undefined;
   /**
    * The service's definition, compiled; undefined until a loader has told it. With a version, that of this version, if the
    * service may be called in it.
    */
   compiled(version?: string): CompiledService | undefined;
+  /**
+   * Set for a category, which answers nothing itself: the service that a request's values mean. Throws ServingError
+   * CATEGORY_UNMATCHED, or SERVICE_NOT_FOUND where a rule leads to a service that is not there.
+   */
+  readonly choose?: (envelope: Envelope) => Chosen<Envelope>;
   /** Calls an endpoint of the service, perhaps several in turn. Throws ServingError. */
   dispatch(request: InferRequest, options: DispatchCall): Promise<InferResponse>;
   /** Runs a session on an endpoint of the service; its first message, without a response, says that one has taken it. */
@@ -35,6 +42,15 @@ export interface ServiceTarget {
     inputs: AsyncIterable<StreamInput>,
     options: DispatchSessionCall,
   ): AsyncIterable<InferStreamResponse>;
+}
+
+/** The service that a request means. */
+export interface Chosen<Request> {
+  readonly target: ServiceTarget;
+  /** The request as that service knows it. */
+  readonly request: Request;
+  /** What the engine is told beside the caller's headers; undefined: nothing. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** What a call is bounded by on its way to a loader. */
@@ -75,6 +91,8 @@ export interface Dialect<Body, Request extends DecodedRequest, Answer> {
   /** How many bytes the request has beside those; they are charged as well. */
   readonly otherBytes?: (request: Request) => number;
   readonly decode: (body: Body) => Request;
+  /** What a request to a category means; without it the protocol knows no categories. */
+  readonly choose?: (category: ServiceTarget, request: Request) => Chosen<Request> | undefined;
   readonly validate: (service: CompiledService, request: Request, sid: string) => InferRequest;
   readonly encode: (service: CompiledService, response: InferResponse, request: Request) => Answer;
   /** How many milliseconds the request says that its caller waits; undefined: as long as the service may take. */
@@ -118,18 +136,22 @@ export function createPipeline<Body, Request extends DecodedRequest, Answer>(
       // Who calls is found out before anything else, and what it may use before its body is read.
       const caller = await stages.admission(call);
       app = caller.app;
-      const target = stages.route(call);
-      service = target.id;
+      const asked = stages.route(call);
+      service = asked.id;
       ticket = await caller.admit({ service, kind: "call" });
-      const compiled = target.compiled(call.version);
-      sid = stages.newSid(compiled?.sidPrefix ?? defaultSidPrefix);
-      const body = await readBody(target.timeoutMs);
+      const described = asked.compiled(call.version);
+      sid = stages.newSid(described?.sidPrefix ?? defaultSidPrefix);
+      const body = await readBody(asked.timeoutMs);
       const admitted = await ticket.accept(dialect.received(body));
       const decoded = dialect.decode(body);
       if (dialect.otherBytes !== undefined) await admitted.spend(dialect.otherBytes(decoded));
-      const request = { ...decoded, header: admitted.nameApp(decoded.header) };
+      const named = { ...decoded, header: admitted.nameApp(decoded.header) };
+      const { target, request, headers } = meaningOf(asked, dialect, named);
+      service = target.id;
+      const compiled = target === asked ? described : target.compiled(call.version);
       if (compiled === undefined) throw notDescribed(target, call.version);
       const valid = { ...dialect.validate(compiled, request, sid), version: call.version || target.version };
+      if (headers !== undefined) Object.assign(valid.headers, headers);
       const response = await target.dispatch(valid, {
         admitted,
         key: stages.balancingKey(target.hashKey, call, request),
@@ -144,6 +166,18 @@ export function createPipeline<Body, Request extends DecodedRequest, Answer>(
       place?.[Symbol.dispose]();
     }
   };
+}
+
+/** The service that a request was sent to, or that which the category that it was sent to chooses. */
+function meaningOf<Body, Request extends DecodedRequest, Answer>(
+  asked: ServiceTarget,
+  dialect: Dialect<Body, Request, Answer>,
+  request: Request,
+): Chosen<Request> {
+  if (asked.choose === undefined) return { target: asked, request };
+  const chosen = dialect.choose?.(asked, request);
+  if (chosen !== undefined) return chosen;
+  throw new ServingError("SERVICE_NOT_FOUND", `'${asked.id}' is a category, which only the unified protocol can call`);
 }
 
 function timeoutOf(target: ServiceTarget, call: Call, stated: number | undefined): number {

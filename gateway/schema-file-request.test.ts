@@ -11,8 +11,8 @@ import { readSchemaFile } from "./schema/predecessor/schema-file.ts";
 import { validate } from "./schema/validate.ts";
 
 const folder = join(import.meta.dir, "../tests/fixtures/schemas");
-const mmocr = createOverlay(readSchemaFile(join(folder, "schema_mmocr.json")), "mmocr")(undefined);
-const echo = createOverlay(readSchemaFile(join(folder, "schema_echo.json")), "echo")(undefined);
+const mmocr = createOverlay(readSchemaFile(join(folder, "schema_mmocr.json")).value, "mmocr")(undefined);
+const echo = createOverlay(readSchemaFile(join(folder, "schema_echo.json")).value, "echo")(undefined);
 
 const demo = {
   header: {
@@ -129,7 +129,7 @@ describe("validate() with a schema that rewrites", () => {
   });
 
   test("takes rewritten data for data", () => {
-    const file = readSchemaFile(join(folder, "schema_echo.json"));
+    const file = readSchemaFile(join(folder, "schema_echo.json")).value;
     const data = {
       properties: { text: { defaultVal: "aGVsbG8=" }, speech: { replaceKey: "text" }, copy: {} },
       // biome-ignore lint/suspicious/noTemplateCurlyInString: the dialect's own way to name a value.
@@ -157,6 +157,12 @@ describe("validate() with a schema that rewrites", () => {
       parts: [{ attributes: { status: "3" } }],
     });
     expect(envelope).toEqual(before);
+    // A message has one set of parameters, which adapters put under the service's id.
+    const message = { ...envelope, parameter: { echo: envelope.parameter.say } };
+    expect(validate(echo, message, "s")).toMatchObject({
+      parameters: { delayMs: "5" },
+      expects: [{ attributes: { rate: "8" } }],
+    });
     const wrong = { ...envelope, parameter: { more: { speed: "fast" } } };
     expect(() => validate(echo, wrong, "s")).toThrow("'$.parameter.more.speed' type must be integer");
   });
@@ -201,7 +207,7 @@ describe("validate() with a schema that rewrites", () => {
 });
 
 describe("createOverlay()", () => {
-  const overlay = createOverlay(readSchemaFile(join(folder, "schema_mmocr.json")), "mmocr");
+  const overlay = createOverlay(readSchemaFile(join(folder, "schema_mmocr.json")).value, "mmocr");
 
   test("adds to the file what loaders tell beside it, and compiles it once", () => {
     const told = compileService(mmocrDefinition({ description: "reads", platform: "onnxruntime_onnx" }));

@@ -69,6 +69,7 @@ export function serveService(plan: ServicePlan, environment: ServiceEnvironment)
       timeoutMs: plan.timeoutMs,
       session: plan.session,
       hashKey: config.balancer.kind === "consistent-hash" ? config.balancer.key : undefined,
+      codeMap: plan.codeMap,
       compiled,
       dispatch: (request, call) =>
         statistics.watch(request, compiled(request.version), () =>

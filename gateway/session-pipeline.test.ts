@@ -72,6 +72,7 @@ function setUp({ loader = echo, once = false, stream = true, ...setup }: Setup =
     timeoutMs: 1000,
     session: { idleTimeoutMs: setup.idleTimeoutMs ?? 10_000, totalTimeoutMs: setup.totalTimeoutMs ?? 10_000 },
     hashKey: undefined,
+    codeMap: undefined,
     compiled: () => compiled,
     dispatch: async ({ sid, parts }) => create(InferResponseSchema, { sid, parts, status: Status.ONCE }),
     dispatchSession: loader,

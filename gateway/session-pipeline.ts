@@ -9,7 +9,7 @@ import {
 import type { Part } from "../proto/gen/athena/v1/part_pb.ts";
 import type { Admitted, Caller, Ticket } from "./admission/admission.ts";
 import type { Kind } from "./admission/limit-store.ts";
-import { defaultSidPrefix, type ServiceTarget } from "./pipeline.ts";
+import { type Chosen, defaultSidPrefix, type ServiceTarget } from "./pipeline.ts";
 import type { Router } from "./router/router.ts";
 import type { CompiledService } from "./schema/compile.ts";
 import { createSessionBounds, type SessionBounds } from "./session-bounds.ts";
@@ -113,18 +113,19 @@ export function createSessionPipeline(stages: SessionStages): SessionPipeline {
     try {
       const caller = await request.caller;
       meter.app(caller.app);
-      const { target, compiled } = assertServable(lead, stages, running.size);
+      const called = assertServable(lead, stages, running.size);
       running.add(entry);
       ticket = await caller.admit({ service, kind: request.kind });
       const opening = await firstFrame(source, bounds.signal);
       meter.noteIn();
       const { admitted, first } = await acceptFirst(ticket, opening, request.received);
+      const meant = meaningOf(called, first);
       progress = createProgress((response, status) => {
         bounds.touch();
         meter.noteOut();
-        return encode(compiled, response, status);
+        return encode(meant.compiled, response, status);
       });
-      const begun = { call, source, target, compiled, admitted, first, hasPlaces, sid, bounds, meter };
+      const begun = { call, source, ...meant, admitted, hasPlaces, sid, bounds, meter };
       yield* eventsFrom(dispatch(stages, begun), progress, sid);
     } catch (thrown) {
       const error = endFrom(thrown, bounds.signal, progress);
@@ -168,22 +169,44 @@ function leadOf(stages: SessionStages, call: Call): Lead {
   }
 }
 
-interface Servable {
+/** What was called, and its definition, which a category has not. */
+interface Called {
   readonly target: ServiceTarget;
-  readonly compiled: CompiledService;
+  readonly compiled: CompiledService | undefined;
 }
 
 /** Throws for a session that cannot begin. */
-function assertServable(lead: Lead, { isDraining, maxSessions }: SessionStages, running: number): Servable {
+function assertServable(lead: Lead, { isDraining, maxSessions }: SessionStages, running: number): Called {
   const { target, compiled } = lead;
   if (lead.refusal !== undefined) throw lead.refusal;
   if (isDraining()) throw new ServingError("DRAINING", `service '${lead.service}': the gateway is shutting down`);
   if (running >= maxSessions) {
     throw new ServingError("SERVICE_BUSY", `the gateway is busy: it has ${running} sessions, as many as it may`);
   }
-  if (target !== undefined && compiled !== undefined) return { target, compiled };
-  const message = `service '${lead.service}' is not ready: no loader has described it yet`;
-  throw new ServingError("SERVICE_NOT_READY", message);
+  if (target === undefined || (compiled === undefined && target.choose === undefined)) throw notReady(lead.service);
+  return { target, compiled };
+}
+
+function notReady(service: string): ServingError {
+  return new ServingError("SERVICE_NOT_READY", `service '${service}' is not ready: no loader has described it yet`);
+}
+
+/** The service that a session is for, and its opening as that service knows it. */
+interface Meant {
+  readonly target: ServiceTarget;
+  readonly compiled: CompiledService;
+  readonly first: SessionFrame;
+  readonly headers?: Chosen<Envelope>["headers"];
+}
+
+/** A category chooses by the opening alone. */
+function meaningOf(called: Called, first: SessionFrame): Meant {
+  const chosen = called.target.choose?.(first.envelope);
+  const { target, compiled } =
+    chosen === undefined ? called : { target: chosen.target, compiled: chosen.target.compiled() };
+  if (compiled === undefined) throw notReady(target.id);
+  if (chosen === undefined) return { target, compiled, first };
+  return { target, compiled, first: { ...first, envelope: chosen.request }, headers: chosen.headers };
 }
 
 function boundsFor({ now }: SessionStages, { signal }: Call, { service, target }: Lead): SessionBounds {
@@ -220,11 +243,10 @@ async function acceptFirst(
   return { admitted, first: { ...opening, envelope: { ...envelope, header: admitted.nameApp(envelope.header) } } };
 }
 
-interface Dispatched extends Servable {
+interface Dispatched extends Meant {
   readonly admitted: Admitted;
   readonly call: Call;
   readonly source: AsyncIterator<SessionFrame>;
-  readonly first: SessionFrame;
   readonly hasPlaces: boolean;
   readonly sid: string;
   readonly bounds: SessionBounds;
@@ -233,16 +255,18 @@ interface Dispatched extends Servable {
 
 /** The session's messages: those of a session at a loader, or the one answer of a once-call. */
 function dispatch(stages: SessionStages, session: Dispatched): AsyncIterable<Pick<InferStreamResponse, "response">> {
-  const { call, source, target, compiled, admitted, first, hasPlaces, sid, bounds, meter } = session;
+  const { call, source, target, compiled, admitted, first, headers, hasPlaces, sid, bounds, meter } = session;
   const key = stages.balancingKey(target.hashKey, call, first.envelope);
   const opens = stages.now() + target.timeoutMs;
   const { signal } = bounds;
   if (isOnce(compiled, first.place)) {
     bounds.endInput();
     const request = { ...stages.validate(compiled, first.envelope, sid), version: target.version };
+    Object.assign(request.headers, headers);
     return onceAnswer(target.dispatch(request, { admitted, key, deadline: opens, signal }));
   }
   const request = { ...stages.validateOpening(compiled, first.envelope, sid), version: target.version };
+  Object.assign(request.headers, headers);
   const place = first.place ?? (hasPlaces ? 0 : undefined);
   withPlace(request.parts, place);
   const chunks = chunksFrom(

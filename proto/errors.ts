@@ -50,6 +50,8 @@ export const errorTable = {
   /** The engine understood the request and refuses its data. */
   INVALID_INPUT: row(Code.InvalidArgument, 400, 10009, "never"),
   SERVICE_NOT_FOUND: row(Code.NotFound, 404, 10404, "never"),
+  /** A category has no rule for the request's values. */
+  CATEGORY_UNMATCHED: row(Code.InvalidArgument, 400, 10404, "never"),
   METHOD_NOT_ALLOWED: row(Code.Unimplemented, 405, 10404, "never"),
   UNSUPPORTED_OPERATION: row(Code.Unimplemented, 501, 10003, "never"),
   /** Every slot is taken and the queue is full, or would outlast the deadline. */

@@ -40,7 +40,7 @@ describe("readConfiguration()", () => {
       `schemas: [schemas]\nservices:\n${service("a")}${service("b", `, schema: s0b, ${routes}`)}${service("c")}`,
     );
     const [a, b, c] = read().services;
-    expect(a).toMatchObject({ ids: ["a"], timeoutMs: 5000, routes: [{ path: "/x", hosts: ["h"] }] });
+    expect(a).toMatchObject({ ids: ["a"], timeoutMs: 5000, fileRoutes: [{ path: "/x", hosts: ["h"] }] });
     expect(a?.overlay).toBeDefined();
     expect(b).toMatchObject({
       ids: ["b", "s0b"],
@@ -91,11 +91,11 @@ describe("readConfiguration()", () => {
       "line 1: schemas.1: 'nowhere' cannot be read (ENOENT)",
       expect.stringContaining("schema_a.json: line 2: meta.serviceId"),
       expect.stringContaining("schema_b.json: line 1"),
-      "schema_d.json: meta.serviceId: 'c' stands in schema_c.json too",
+      "schema_d.json: line 1: meta.serviceId: 'c' stands in schema_c.json too",
       "line 3: services.0.schema: no schema file has the serviceId 'zz'",
       "line 5: services.2: schema_c.json describes 'c' already",
       expect.stringContaining("schema_e.json: the definition of service 'e' is broken: 'inputs'"),
-      expect.stringContaining("services: the id 'c' leads to 'c' and to 'd'"),
+      "line 2: services: the id 'c' leads to 'c' and to 'd'",
     ]);
   });
 
@@ -105,5 +105,76 @@ describe("readConfiguration()", () => {
       `services:\n${service("a", `, routes: ["/x"]`)}${service("b", `, routes: ["/x"]`)}${service("c", `, routes: ["/x"], hosts: [h]`)}`,
     );
     expect(mistakes()).toEqual(["line 1: services: the path '/x' leads to 'a' and to 'b'"]);
+  });
+
+  test("lets the path of a schema file give way, and says so", async () => {
+    for (const id of ["a", "b"])
+      await write(`schemas/schema_${id}.json`, schema({ serviceId: id, route: ["/x", "/y"] }));
+    await write(
+      "gateway.yaml",
+      `schemas: [schemas]\nservices:\n${service("a")}${service("b")}${service("c", `, routes: ["/y"]`)}`,
+    );
+    expect(read().warnings).toEqual([
+      "schemas: the path '/y' leads to 'c' and to 'a'; the first has it",
+      "schemas: the path '/x' leads to 'a' and to 'b'; the first has it",
+      "schemas: the path '/y' leads to 'c' and to 'b'; the first has it",
+    ]);
+  });
+
+  test("plans the categories of both sources", async () => {
+    const subRoute = [
+      { subServiceId: "a", priority: 10, rules: { "$.parameter.ocr.lang": ["zh", "zh-tw"] } },
+      { subServiceId: "gone", rules: { "$.header.status": 3 } },
+    ];
+    await write("schemas/schema_t.json", schema({ serviceId: "t", type: "category", route: "/t", subRoute }));
+    await write(
+      "schemas/schema_u.json",
+      schema({ serviceId: "u", companion_route: ["/u"], subRoute, routeKey: ["lang"] }),
+    );
+    const own = `categories: [{ id: v, routes: [/v], rules: [{ service: t, when: { "$.payload.d[0].e": [1, true] } }, { service: a }] }]`;
+    await write("gateway.yaml", `schemas: [schemas]\nservices:\n${service("a")}${own}`);
+    const { categories, warnings } = read();
+    expect(categories).toMatchObject([
+      {
+        id: "v",
+        ids: ["v"],
+        routes: [{ path: "/v" }],
+        rules: [
+          {
+            service: "t",
+            priority: 0,
+            conditions: [{ path: ["payload", "d", "0", "e"], allowed: new Set(["1", "true"]) }],
+          },
+          { service: "a", conditions: [] },
+        ],
+      },
+      { id: "t", ids: ["t"], fileRoutes: [{ path: "/t" }], firstPaths: [] },
+      { id: "u", ids: [], fileRoutes: [], firstPaths: ["/u"], routeKeys: ["lang"] },
+    ]);
+    expect(warnings).toEqual([
+      "category 't': its rule for 'gone' leads nowhere, as that service is not here",
+      "category 'u': its rule for 'gone' leads nowhere, as that service is not here",
+    ]);
+  });
+
+  test("refuses rules that lead nowhere or in a circle, and conditions that cannot be read", async () => {
+    const subRoute = [{ subServiceId: "v", rules: { "$.other": 1, "$.header.a": { b: 1 } } }];
+    await write("schemas/schema_t.json", schema({ serviceId: "t", type: "category", subRoute }));
+    await write(
+      "gateway.yaml",
+      `schemas: [schemas]\nservices:\n${service("a")}categories:\n  - { id: v, rules: [{ service: t }, { service: b, when: { "$.header.a..b": 1 } }] }\n  - { id: a, rules: [{ service: a }] }`,
+    );
+    expect(mistakes()).toEqual(["line 6: categories.1.id: 'a' stands twice"]);
+    await write(
+      "gateway.yaml",
+      `schemas: [schemas]\nservices:\n${service("a")}categories:\n  - { id: v, rules: [{ service: t }, { service: b, when: { "$.header.a..b": 1 } }] }`,
+    );
+    expect(mistakes()).toEqual([
+      "line 5: categories.0.rules.1.when.$.header.a..b: expected a path to one value, such as $.parameter.ocr.lang",
+      expect.stringContaining("schema_t.json: line 1: meta.subRoute.0.rules.$.other: expected a path"),
+      expect.stringContaining("schema_t.json: line 1: meta.subRoute.0.rules.$.header.a: expected a text"),
+      "line 5: categories.0.rules.1.service: neither a service nor a category is called 'b'",
+      "categories: v → t → v is a loop",
+    ]);
   });
 });

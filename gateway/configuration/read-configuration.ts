@@ -1,6 +1,8 @@
 import { dirname, resolve } from "node:path";
 import { type GatewayConfig, gatewayConfigSchema } from "../../config/gateway.ts";
 import { ConfigError, type Located, loadLocated } from "../../config/load.ts";
+import { type CategoryPlan, planCategory, planFileCategory } from "./category-plan.ts";
+import { lostRules, noteLoops, noteSharedClaims, noteUnknownServices } from "./cross-checks.ts";
 import { type LocatedSchemaFile, readSchemaFiles, schemaFilesAt } from "./schema-files.ts";
 import { planService, type ServicePlan } from "./service-plan.ts";
 
@@ -8,6 +10,7 @@ import { planService, type ServicePlan } from "./service-plan.ts";
 export interface Configuration {
   readonly config: GatewayConfig;
   readonly services: readonly ServicePlan[];
+  readonly categories: readonly CategoryPlan[];
   /** What has no effect, though somebody wrote it down, for the log. */
   readonly warnings: readonly string[];
 }
@@ -21,10 +24,17 @@ export function readConfiguration(path: string): Configuration {
   const located = loadLocated(path, gatewayConfigSchema);
   const mistakes: string[] = [];
   const files = readSchemaFiles(pathsOf(located, dirname(resolve(path)), mistakes), mistakes);
-  const services = planServices(located, files, mistakes);
-  noteSharedRoutes(located, services, mistakes);
+  const inUse = files.filter(({ file }) => file.cloudId === "");
+  const services = planServices(located, inUse, mistakes);
+  const own = planCategories(located, mistakes);
+  const fromFiles = planFileCategories(inUse, mistakes);
+  const categories = [...own, ...fromFiles];
+  noteUnknownServices(located, { services, categories }, mistakes);
+  const warnings = [...uselessIn(files, services), ...lostRules(fromFiles, { services, categories })];
+  noteSharedClaims(located, { services, categories }, mistakes, warnings);
+  noteLoops(categories, mistakes);
   if (mistakes.length > 0) throw new ConfigError(path, mistakes);
-  return { config: located.value, services, warnings: warningsOf(files, services) };
+  return { config: located.value, services, categories, warnings };
 }
 
 type LocatedConfig = Located<GatewayConfig>;
@@ -46,8 +56,8 @@ function planServices(
   files: readonly LocatedSchemaFile[],
   mistakes: string[],
 ): readonly ServicePlan[] {
-  const usable = files.filter(({ file }) => file.cloudId === "" && !file.isCategory);
-  const byId = new Map(usable.map((located) => [located.file.serviceId, located]));
+  const ofServices = files.filter(({ file }) => !file.isCategory);
+  const byId = new Map(ofServices.map((located) => [located.file.serviceId, located]));
   const used = new Map<LocatedSchemaFile, string>();
   return value.services.flatMap((config, index) => {
     const wanted = config.schema ?? config.id;
@@ -70,30 +80,25 @@ function planServices(
   });
 }
 
-/** Two services behind one path would hide each other, and which one it is would depend on their order. */
-function noteSharedRoutes({ mistakeAt }: LocatedConfig, services: readonly ServicePlan[], mistakes: string[]): void {
-  const owners = new Map<string, string>();
-  for (const { config, ids, routes } of services) {
-    const claims = [
-      ...ids.map((id) => `the id '${id}'`),
-      ...routes.flatMap(({ path, hosts }) =>
-        hosts.length === 0 ? [`the path '${path}'`] : hosts.map((host) => `the path '${path}' of host '${host}'`),
-      ),
-    ];
-    for (const claim of new Set(claims)) {
-      const owner = owners.get(claim);
-      if (owner !== undefined)
-        mistakes.push(mistakeAt(["services"], `${claim} leads to '${owner}' and to '${config.id}'`));
-      owners.set(claim, config.id);
-    }
-  }
+function planCategories({ value, mistakeAt }: LocatedConfig, mistakes: string[]): readonly CategoryPlan[] {
+  return value.categories.map((config, index) =>
+    planCategory(config, (path, message) => mistakes.push(mistakeAt(["categories", index, ...path], message))),
+  );
 }
 
-function warningsOf(files: readonly LocatedSchemaFile[], services: readonly ServicePlan[]): readonly string[] {
+function planFileCategories(files: readonly LocatedSchemaFile[], mistakes: string[]): readonly CategoryPlan[] {
+  return files
+    .filter(({ file }) => file.isCategory)
+    .map(({ file, mistakeAt }) => planFileCategory(file, (path, message) => mistakes.push(mistakeAt(path, message))));
+}
+
+function uselessIn(files: readonly LocatedSchemaFile[], services: readonly ServicePlan[]): readonly string[] {
   const used = new Set(services.map(({ file }) => file));
   return files.flatMap(({ name, file }) => {
     if (file.cloudId !== "") return [`${name}: it belongs to the cloud '${file.cloudId}', which no request reaches`];
-    if (!used.has(file)) return [`${name}: no service of gateway.yaml uses it, so its requests lead nowhere`];
+    if (!file.isCategory && !used.has(file)) {
+      return [`${name}: no service of gateway.yaml uses it, so its requests lead nowhere`];
+    }
     return file.ignored.map((key) => `${name}: meta.${key} has no effect here`);
   });
 }

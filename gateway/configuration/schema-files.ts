@@ -8,6 +8,8 @@ export interface LocatedSchemaFile {
   /** Its name, for messages. */
   readonly name: string;
   readonly file: SchemaFile;
+  /** A mistake with the file's name and its line. */
+  mistakeAt(path: readonly (string | number)[], message: string): string;
 }
 
 /** As many as services. */
@@ -30,10 +32,12 @@ export function readSchemaFiles(paths: readonly string[], mistakes: string[]): r
   for (const path of paths.slice(0, maxFiles)) {
     const name = basename(path);
     try {
-      const file = readSchemaFile(path);
+      const { value: file, mistakeAt } = readSchemaFile(path);
       const twin = read.get(file.serviceId);
-      if (twin === undefined) read.set(file.serviceId, { name, file });
-      else mistakes.push(`${name}: meta.serviceId: '${file.serviceId}' stands in ${twin.name} too`);
+      if (twin === undefined)
+        read.set(file.serviceId, { name, file, mistakeAt: (...at) => `${name}: ${mistakeAt(...at)}` });
+      else
+        mistakes.push(`${name}: ${mistakeAt(["meta", "serviceId"], `'${file.serviceId}' stands in ${twin.name} too`)}`);
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       mistakes.push(...error.mistakes.map((mistake) => `${name}: ${mistake}`));

@@ -23,6 +23,8 @@ export interface ServicePlan {
   /** The ids that paths may end in: its own, and that by which its schema file knows it. */
   readonly ids: readonly string[];
   readonly routes: readonly ExactRoute[];
+  /** Those of its schema file. */
+  readonly fileRoutes: readonly ExactRoute[];
   /** Undefined: what its loaders tell holds. */
   readonly overlay: Overlay | undefined;
 }
@@ -50,10 +52,8 @@ export function planService(config: ServiceConfig, file: SchemaFile | undefined)
     },
     codeMap: new Map(codes.map(([code, status]) => [Number(code), status])),
     ids: file === undefined || file.serviceId === config.id ? [config.id] : [config.id, file.serviceId],
-    routes: [
-      ...exactRoutesFrom(config.routes, config.hosts),
-      ...exactRoutesFrom(file?.routes ?? [], file?.hosts ?? []),
-    ],
+    routes: exactRoutesFrom(config.routes, config.hosts),
+    fileRoutes: exactRoutesFrom(file?.routes ?? [], file?.hosts ?? []),
     overlay: file === undefined ? undefined : createOverlay(file, config.id),
   };
 }

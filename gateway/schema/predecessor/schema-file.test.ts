@@ -11,7 +11,7 @@ afterAll(() => rm(folder, { recursive: true }));
 async function read(file: unknown) {
   const path = join(folder, "schema_x.json");
   await writeFile(path, typeof file === "string" ? file : JSON.stringify(file, undefined, 2));
-  return readSchemaFile(path);
+  return readSchemaFile(path).value;
 }
 
 async function mistakesOf(file: unknown): Promise<readonly string[]> {

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { loadConfig } from "../../../config/load.ts";
+import { type Located, loadLocated } from "../../../config/load.ts";
 import { type PartTypeName, partTypes } from "../../../proto/part-type.ts";
 import { compileDialect } from "./compile-dialect.ts";
 
@@ -115,8 +115,12 @@ export interface SchemaFile {
  *
  * @throws ConfigError with every mistake and its line.
  */
-export function readSchemaFile(path: string): SchemaFile {
-  const { meta, schemainput, schemaoutput } = loadConfig(path, fileSchema);
+export function readSchemaFile(path: string): Located<SchemaFile> {
+  const { value, mistakeAt } = loadLocated(path, fileSchema);
+  return { value: schemaFileFrom(value), mistakeAt };
+}
+
+function schemaFileFrom({ meta, schemainput, schemaoutput }: z.output<typeof fileSchema>): SchemaFile {
   return {
     serviceId: meta.serviceId,
     version: meta.version,

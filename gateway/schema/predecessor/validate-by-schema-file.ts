@@ -30,7 +30,8 @@ export function validateBySchemaFile(
   options: ValidateOptions,
 ): InferRequest {
   const isText = envelope.isText === true;
-  const document = documentFrom(envelope, schemaFile.rewrites || isText);
+  const given = isText ? { ...envelope, parameter: underCapability(schemaFile, envelope.parameter) } : envelope;
+  const document = documentFrom(given, schemaFile.rewrites || isText);
   if (isText) readTexts(schemaFile.file.input, document);
   const mistakes = createMistakeList();
   schemaFile.check(document, "$", mistakes);
@@ -62,6 +63,14 @@ export function validateBySchemaFile(
     resourceIds,
     priority: 0,
   };
+}
+
+/** A message has one set of parameters, which came under the service's id. */
+function underCapability({ capabilities }: CompiledSchemaFile, parameter: Section): Section {
+  const [first] = capabilities;
+  const [values] = Object.values(parameter);
+  const isNamed = capabilities.some(({ name }) => Object.hasOwn(parameter, name));
+  return first === undefined || values === undefined || isNamed ? parameter : { [first.name]: values };
 }
 
 /** The envelope as one value, in which a section that is empty is missing, as it was for the predecessor. */
