@@ -108,6 +108,8 @@ export interface Outcome<Answer> {
   readonly app: string;
   /** The answer, or why there is none. */
   readonly result: Answer | ServingError;
+  /** The service's own HTTP statuses by error code; absent for an answer, and where the service has none. */
+  readonly codeMap?: ReadonlyMap<number, number> | undefined;
 }
 
 /** Carries one once-request of a protocol down the line and its answer back up. Never rejects. */
@@ -127,7 +129,7 @@ export function createPipeline<Body, Request extends DecodedRequest, Answer>(
   return async (call, readBody) => {
     const started = stages.now();
     let sid = "";
-    let service = "";
+    let meant: ServiceTarget | undefined;
     let app = "";
     let place: Disposable | undefined;
     let ticket: Ticket | undefined;
@@ -137,8 +139,8 @@ export function createPipeline<Body, Request extends DecodedRequest, Answer>(
       const caller = await stages.admission(call);
       app = caller.app;
       const asked = stages.route(call);
-      service = asked.id;
-      ticket = await caller.admit({ service, kind: "call" });
+      meant = asked;
+      ticket = await caller.admit({ service: asked.id, kind: "call" });
       const described = asked.compiled(call.version);
       sid = stages.newSid(described?.sidPrefix ?? defaultSidPrefix);
       const body = await readBody(asked.timeoutMs);
@@ -147,7 +149,7 @@ export function createPipeline<Body, Request extends DecodedRequest, Answer>(
       if (dialect.otherBytes !== undefined) await admitted.spend(dialect.otherBytes(decoded));
       const named = { ...decoded, header: admitted.nameApp(decoded.header) };
       const { target, request, headers } = meaningOf(asked, dialect, named);
-      service = target.id;
+      meant = target;
       const compiled = target === asked ? described : target.compiled(call.version);
       if (compiled === undefined) throw notDescribed(target, call.version);
       const valid = { ...dialect.validate(compiled, request, sid), version: call.version || target.version };
@@ -158,9 +160,11 @@ export function createPipeline<Body, Request extends DecodedRequest, Answer>(
         deadline: started + timeoutOf(target, call, dialect.timeoutMs?.(request)),
         signal: call.signal,
       });
-      return { sid, service, app, result: dialect.encode(compiled, response, request) };
+      return { sid, service: target.id, app, result: dialect.encode(compiled, response, request) };
     } catch (error) {
-      return { sid: sid || stages.newSid(defaultSidPrefix), service, app, result: ServingError.from(error) };
+      const service = meant?.id ?? "";
+      const result = ServingError.from(error);
+      return { sid: sid || stages.newSid(defaultSidPrefix), service, app, result, codeMap: meant?.codeMap };
     } finally {
       ticket?.[Symbol.dispose]();
       place?.[Symbol.dispose]();

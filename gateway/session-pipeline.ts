@@ -69,6 +69,8 @@ export interface Session<Answer> {
   readonly sid: string;
   /** "" for a session that reaches no service. */
   readonly service: string;
+  /** The HTTP statuses that the service has of its own by error code, where it has some. */
+  readonly codeMap?: ServiceTarget["codeMap"];
   /**
    * Read once. Throws the ServingError that ended the session. Results are computed only as they are read; whoever leaves
    * the loop, or aborts the call's signal while an event is awaited, cancels the session down to its engine.
@@ -143,7 +145,7 @@ export function createSessionPipeline(stages: SessionStages): SessionPipeline {
   return {
     open(request) {
       const lead = leadOf(stages, request.call);
-      return { sid: lead.sid, service: lead.service, events: run(request, lead) };
+      return { sid: lead.sid, service: lead.service, codeMap: lead.target?.codeMap, events: run(request, lead) };
     },
     find: (call) => stages.route(call).id,
     active() {

@@ -110,8 +110,8 @@ async function readEnvelope(request: Request, bounds: BodyBounds): Promise<strin
   return readBody(request, bounds);
 }
 
-function responseFromOutcome({ sid, result }: Outcome<string>, closes: boolean): Response {
-  if (typeof result !== "string") return errorResponse(result, sid, closes);
+function responseFromOutcome({ sid, result, codeMap }: Outcome<string>, closes: boolean): Response {
+  if (typeof result !== "string") return errorResponse(result, sid, closes, codeMap);
   const headers: Record<string, string> = { "content-type": "application/json", "athena-sid": sid };
   if (closes) headers.connection = "close";
   return new Response(result, { headers });

@@ -7,9 +7,13 @@ const defaultRetryAfterMs = 1000;
 export const challenge =
   'Bearer realm="athena", hmac realm="athena", algorithm="hmac-sha256", headers="host date request-line digest"';
 
-/** The HTTP status of an error. */
-export function httpStatusFromError(error: ServingError): number {
-  return error.class.httpStatus;
+/**
+ * The HTTP status of an error. A service may have one of its own for the code of its engine's own, or for the code that
+ * callers get; the engine's own is looked at first.
+ */
+export function httpStatusFromError(error: ServingError, codeMap?: ReadonlyMap<number, number>): number {
+  const byEngine = error.engineCode === undefined ? undefined : codeMap?.get(error.engineCode);
+  return byEngine ?? codeMap?.get(error.class.legacyCode) ?? error.class.httpStatus;
 }
 
 /**

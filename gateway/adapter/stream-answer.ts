@@ -65,7 +65,7 @@ export async function answerStream(
     // A head that is sent cannot say any more that the engine has failed, so it waits, though not for ever.
     await within(first, keepAliveMs);
   } catch (thrown) {
-    return errorResponse(ServingError.from(thrown), session.sid, isDraining());
+    return errorResponse(ServingError.from(thrown), session.sid, isDraining(), session.codeMap);
   }
   const headers: Record<string, string> = {
     "content-type": kind === "sse" ? "text/event-stream" : "application/x-ndjson",

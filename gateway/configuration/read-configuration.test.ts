@@ -65,12 +65,13 @@ describe("readConfiguration()", () => {
   });
 
   test("says what has no effect", async () => {
-    await write("schemas/schema_a.json", schema({ serviceId: "a", enable_client_session: true }));
+    await write("schemas/schema_a.json", schema({ serviceId: "a", enable_client_session: true, codeMap: { 5: 204 } }));
     await write("schemas/schema_b.json", schema({ serviceId: "b" }));
     await write("schemas/schema_c.json", schema({ serviceId: "c", cloudId: "north" }));
     await write("gateway.yaml", `schemas: [schemas]\nservices:\n${service("a")}`);
     expect(read().warnings).toEqual([
       "schema_a.json: meta.enable_client_session has no effect here",
+      "schema_a.json: meta.codeMap.5 has no effect here",
       "schema_b.json: no service of gateway.yaml uses it, so its requests lead nowhere",
       "schema_c.json: it belongs to the cloud 'north', which no request reaches",
     ]);

@@ -4,7 +4,7 @@ import { ConfigError, type Located, loadLocated } from "../../config/load.ts";
 import { type CategoryPlan, planCategory, planFileCategory } from "./category-plan.ts";
 import { lostRules, noteLoops, noteSharedClaims, noteUnknownServices } from "./cross-checks.ts";
 import { type LocatedSchemaFile, readSchemaFiles, schemaFilesAt } from "./schema-files.ts";
-import { planService, type ServicePlan } from "./service-plan.ts";
+import { mayCarryBody, planService, type ServicePlan } from "./service-plan.ts";
 
 /** Everything that a gateway is told: its file, and the schema files that this one names. */
 export interface Configuration {
@@ -99,6 +99,8 @@ function uselessIn(files: readonly LocatedSchemaFile[], services: readonly Servi
     if (!file.isCategory && !used.has(file)) {
       return [`${name}: no service of gateway.yaml uses it, so its requests lead nowhere`];
     }
-    return file.ignored.map((key) => `${name}: meta.${key} has no effect here`);
+    const statuses = Object.entries(file.codeMap).filter(([, status]) => !mayCarryBody(status));
+    const keys = [...file.ignored, ...statuses.map(([code]) => `codeMap.${code}`)];
+    return keys.map((key) => `${name}: meta.${key} has no effect here`);
   });
 }

@@ -41,7 +41,7 @@ const dayMs = 86_400_000;
  * @throws ServingError SERVICE_NOT_READY for a file whose names are out of bounds.
  */
 export function planService(config: ServiceConfig, file: SchemaFile | undefined): ServicePlan {
-  const codes = Object.entries({ ...file?.codeMap, ...config.codeMap });
+  const codes = Object.entries({ ...file?.codeMap, ...config.codeMap }).filter(([, status]) => mayCarryBody(status));
   return {
     config,
     file,
@@ -62,6 +62,11 @@ export function planService(config: ServiceConfig, file: SchemaFile | undefined)
 function readTimeoutOf(file: SchemaFile | undefined): number | undefined {
   const { readTimeoutMs } = file ?? {};
   return readTimeoutMs === undefined || readTimeoutMs <= 5000 ? undefined : Math.min(readTimeoutMs, dayMs);
+}
+
+/** Whether an answer with this HTTP status may have the body that tells what is wrong. */
+export function mayCarryBody(status: number): boolean {
+  return status >= 200 && status !== 204 && status !== 205 && status !== 304;
 }
 
 /** The exact routes of a list in which paths without hosts of their own hold for `hosts`. */

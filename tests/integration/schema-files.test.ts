@@ -61,6 +61,12 @@ describe("a service that one of the predecessor's schema files describes", () =>
     });
   });
 
+  test("answers an error with the status that the schema has for its code", async () => {
+    const { status, headers, body: answer } = await ask("/s0echo", { failWith: "error" });
+    expect([status, answer.header.code]).toEqual([503, 10909]);
+    expect(headers.get("athena-sid")).toBe(answer.header.sid);
+  });
+
   test("keeps the schema's time", async () => {
     const { status, body: answer } = await ask("/s0echo", { delayMs: "10000" });
     expect([status, answer.header.code]).toEqual([504, 10102]);

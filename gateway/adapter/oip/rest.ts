@@ -91,7 +91,8 @@ async function infer(context: RestContext, options: RestAdapterOptions): Promise
   });
   const headers = { ...headersFrom(isCut || options.isDraining()), "athena-sid": outcome.sid };
   const { result } = outcome;
-  const response = result instanceof ServingError ? failureFrom(result, headers) : responseFrom(result, headers);
+  const response =
+    result instanceof ServingError ? failureFrom(result, headers, outcome.codeMap) : responseFrom(result, headers);
   options.observe(exchangeFrom(outcome, response.status, options.now() - started, call.clientAddress));
   return response;
 }
@@ -136,13 +137,13 @@ function responseFrom({ json, binary }: RestAnswer, headers: Headers): Response 
   return new Response(Buffer.concat([text, ...binary]), { headers: { ...headers, ...form } });
 }
 
-function failureFrom(error: ServingError, headers: Headers): Response {
+function failureFrom(error: ServingError, headers: Headers, codeMap?: ReadonlyMap<number, number>): Response {
   const all: Record<string, string> = { ...headers };
   const retryAfter = retryAfterFromError(error);
   if (retryAfter !== undefined) all["retry-after"] = retryAfter;
   if (error.reason === "UNAUTHENTICATED") all["www-authenticate"] = challenge;
   if (error.reason === "UNSUPPORTED_MEDIA_TYPE") all["accept-encoding"] = acceptedEncodings;
-  return failure(httpStatusFromError(error), error.message, all);
+  return failure(httpStatusFromError(error, codeMap), error.message, all);
 }
 
 function failure(status: number, error: string, headers: Headers): Response {
