@@ -25,6 +25,8 @@ export interface ServiceProcessOptions {
   readonly config: string;
   /** Environment variables beside those of this process. */
   readonly env?: Readonly<Record<string, string>>;
+  /** An existing configuration file, used where it is in place of `config`. */
+  readonly configFile?: string;
   /** How long it may take until it listens. */
   readonly startTimeoutMs?: number;
   /** Told of each log line, listening or not. */
@@ -64,8 +66,8 @@ const lastWordsMs = 1000;
  */
 export async function startServiceProcess(options: ServiceProcessOptions): Promise<ServiceProcess> {
   const folder = await mkdtemp(join(tmpdir(), "athena-"));
-  const configFile = join(folder, "config.yaml");
-  await writeFile(configFile, options.config);
+  const configFile = options.configFile ?? join(folder, "config.yaml");
+  if (options.configFile === undefined) await writeFile(configFile, options.config);
   const child = spawnMain(options, configFile);
   const log = readLog(child, options);
   const exited = child.exited.finally(async () => {

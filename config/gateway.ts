@@ -154,6 +154,8 @@ export const gatewayConfigSchema = z
       .prefault({}),
     /** One line on standard output for each request. */
     accessLog: z.boolean().default(true),
+    /** How often this file and the schema files are looked at; what has changed is served anew. 0: only when asked. */
+    reloadIntervalMs: z.union([z.literal(0), z.int().min(10).max(3_600_000)]).default(1000),
     drainTimeoutMs: z.int().min(0).max(3_600_000).default(30_000),
     /** Two letters that name the site, inside every request id. */
     location: z

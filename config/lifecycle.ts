@@ -5,6 +5,8 @@ import type { Logger } from "./logger.ts";
 export interface Drainable {
   /** Takes nothing new and finishes what is under way; false when some of it did not finish in time. */
   drain(): Promise<boolean>;
+  /** What SIGHUP asks for; without it that signal ends the process, as it does by default. */
+  reload?(): Promise<unknown>;
 }
 
 /** Signals that follow each other this soon are one: `bun run` passes on what the terminal has sent to the process already. */
@@ -31,6 +33,7 @@ export async function runUntilSignal(logger: Logger, start: () => Drainable | Pr
     };
     process.on("SIGTERM", stop);
     process.on("SIGINT", stop);
+    if (running.reload !== undefined) process.on("SIGHUP", () => void running.reload?.());
   } catch (error) {
     if (error instanceof ConfigError) logger.fatal({ mistakes: error.mistakes }, error.message);
     else logger.fatal({ err: error }, "the process cannot start");

@@ -19,7 +19,7 @@ export class ConfigError extends Error {
  * @throws ConfigError when the file is missing, is not YAML, or breaks the schema.
  */
 export function loadConfig<Schema extends z.ZodType>(path: string, schema: Schema): z.output<Schema> {
-  return loadLocated(path, schema).value;
+  return parseConfig(readConfig(path), schema, path);
 }
 
 /** A configuration that still knows where its parts stand in its file. */
@@ -27,15 +27,6 @@ export interface Located<Value> {
   readonly value: Value;
   /** A mistake that shows only beside something else, as the others are told: with its line and its key. */
   mistakeAt(path: readonly (string | number)[], message: string): string;
-}
-
-/**
- * As {@link loadConfig}, with the places of its parts.
- *
- * @throws ConfigError as {@link loadConfig}.
- */
-export function loadLocated<Schema extends z.ZodType>(path: string, schema: Schema): Located<z.output<Schema>> {
-  return parseLocated(readConfig(path), schema, path);
 }
 
 /**
@@ -47,7 +38,12 @@ export function parseConfig<Schema extends z.ZodType>(text: string, schema: Sche
   return parseLocated(text, schema, source).value;
 }
 
-function parseLocated<Schema extends z.ZodType>(
+/**
+ * As {@link parseConfig}, with the places of its parts.
+ *
+ * @throws ConfigError as {@link parseConfig}.
+ */
+export function parseLocated<Schema extends z.ZodType>(
   text: string,
   schema: Schema,
   source: string,
@@ -73,7 +69,12 @@ function parseLocated<Schema extends z.ZodType>(
   };
 }
 
-function readConfig(path: string): string {
+/**
+ * Reads a configuration file's text.
+ *
+ * @throws ConfigError when it cannot be read.
+ */
+export function readConfig(path: string): string {
   try {
     return readFileSync(path, "utf8");
   } catch (error) {

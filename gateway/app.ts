@@ -1,33 +1,34 @@
 import { dirname, resolve } from "node:path";
 import type { GatewayConfig } from "../config/gateway.ts";
+import { ConfigError } from "../config/load.ts";
 import type { Logger } from "../config/logger.ts";
 import { readAdmission } from "../config/read-admission.ts";
 import { ServingError } from "../proto/errors.ts";
 import { listenGrpc } from "./adapter/grpc.ts";
 import { addHealthService } from "./adapter/health.ts";
-import { createHttpAdapter, type Exchange } from "./adapter/http.ts";
+import { createHttpAdapter, type Exchange, type HttpAdapterOptions } from "./adapter/http.ts";
 import { type FetchHandler, type Listener, listen, type WebSocketOptions } from "./adapter/listener.ts";
 import { addInferenceService, type GrpcServiceOptions } from "./adapter/oip/grpc-service.ts";
 import { createModelDirectory } from "./adapter/oip/models.ts";
-import { createRestAdapter, isRestUrl } from "./adapter/oip/rest.ts";
+import { createRestAdapter, isRestUrl, type RestAdapterOptions } from "./adapter/oip/rest.ts";
 import { createWebSocketAdapter, type WebSocketAdapterOptions } from "./adapter/websocket/adapter.ts";
 import { createByteBudget } from "./adapter/websocket/inbox.ts";
-import { createAdmin } from "./admin/server.ts";
+import { createAdmin, type ServiceStatus } from "./admin/server.ts";
 import { type Admission, openAdmission } from "./admission/admission.ts";
 import { createInFlight, type InFlight } from "./admission/in-flight.ts";
 import { startAdmission } from "./admission/start.ts";
 import { createLoaderClient } from "./client/loader-client.ts";
 import { createRetryBudget } from "./client/retry-budget.ts";
 import { type Configuration, readConfiguration } from "./configuration/read-configuration.ts";
+import { createReloader, type Reloader, type ReloadResult } from "./configuration/reload.ts";
+import { watchSources } from "./configuration/watch.ts";
 import { createUnified, openInferenceGrpc, openInferenceRest } from "./dialects.ts";
 import { decodeEnvelope, defaultEnvelopeLimits } from "./envelope/decode.ts";
 import { createSidSource } from "./envelope/sid.ts";
 import { createPipeline, type SharedStages } from "./pipeline.ts";
 import { balancingKey } from "./router/balancing-key.ts";
-import { createServiceRouter } from "./routing.ts";
-import { createSchemaRegistry } from "./schema/registry.ts";
 import { validate, validateChunk } from "./schema/validate.ts";
-import { type ServedService, serveService } from "./served-service.ts";
+import { createServiceSet, type ServiceSet } from "./service-set.ts";
 import type { SessionObserver } from "./session-meter.ts";
 import { createSessionPipeline, type SessionPipeline, type SessionStages } from "./session-pipeline.ts";
 import { type AccessLog, createAccessLog } from "./telemetry/access-log.ts";
@@ -40,6 +41,8 @@ export interface Gateway {
   readonly url: string;
   readonly grpcUrl: string;
   readonly adminUrl: string;
+  /** Reads the configuration again and serves what has changed. Never rejects. */
+  reload(): Promise<ReloadResult>;
   /**
    * Says "not ready", takes no new connections, lets the requests in flight finish, and closes. False when some did not
    * finish within the configured time.
@@ -54,17 +57,15 @@ export interface Gateway {
  */
 export async function startGateway(path: string, logger: Logger): Promise<Gateway> {
   const now = () => performance.now();
-  const configuration = readConfiguration(path);
-  const { config } = configuration;
+  const reading = await readFirst(path);
+  const { config } = reading.result;
   const admissionConfig = config.admission && readAdmission(config.admission, dirname(resolve(path)));
-  const services = serveServices(configuration, logger, now);
-  await Promise.all(services.map((service) => service.healthCheck.settled()));
+  const served = await serveFirst(reading.result, logger, now);
   let draining = false;
   const isDraining = (): boolean => draining;
-  const metrics = createMetrics(
-    () => services.map(({ pool }) => ({ service: pool.service, endpoints: pool.endpoints() })),
-    () => sessions.active(),
-  );
+  const pools = () =>
+    served.current.services.map(({ pool }) => ({ service: pool.service, endpoints: pool.endpoints() }));
+  const metrics = createMetrics(pools, () => sessions.active());
   const { maxBodyBytes, maxRequestsInFlight } = config.limits;
   const inFlight = createInFlight(maxRequestsInFlight);
   addInFlightGauge(metrics.registry, inFlight.count);
@@ -72,12 +73,12 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
   const running = admissionConfig && (await startAdmission(admissionConfig, means));
   const admission = running?.admission ?? openAdmission;
   const accessLog = config.accessLog ? createAccessLog() : undefined;
-  const stages = createSharedStages(configuration, services, { inFlight, admission, now });
+  const stages = createSharedStages(config, served, { inFlight, admission, now });
   const decode = createDecoder(config);
   const sessions = createSessionLine(config, stages, { isDraining, observer: observeSessions(metrics, accessLog) });
   const common = {
     admission,
-    directory: createModelDirectory(services),
+    directory: createModelDirectory(() => served.current.services),
     maxBodyBytes,
     isDraining,
     now,
@@ -87,36 +88,57 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
     },
   };
   const streams = { sessions, admission, decode, ...config.sessions, isDraining };
-  const adapter = createHttpAdapter({ ...common, streams, pipeline: createPipeline(stages, createUnified(decode)) });
-  const rest = createRestAdapter({ ...common, pipeline: createPipeline(stages, openInferenceRest) });
+  const answer = createAnswer(stages, { ...common, streams });
   const webSockets = webSocketsFor(config, { sessions, admission, decode, isDraining });
-  const admin = createAdmin({ metrics, isDraining, services: () => services.map((service) => service.status()) });
-  const grpcListener = await listenForGrpc(config, stages, common, services);
-  const answer: FetchHandler = (request, bindings) =>
-    (isRestUrl(request.url) ? rest : adapter).fetch(request, bindings);
+  const reloader = reloaderFor(path, reading, { served, metrics, logger, isDraining });
+  const statuses = () => served.current.services.map((service) => service.status());
+  const admin = createAdmin({ metrics, isDraining, services: statuses, reload: reloader.reload });
+  const grpcListener = await listenForGrpc(config, stages, common, statuses);
   const publicListener = listen(config.listen, answer, webSockets);
   const adminListener = listen(config.admin, admin.fetch);
-  logger.info({ listener: "admin", url: adminListener.url }, "listening");
-  logger.info({ listener: "grpc", url: grpcListener.url }, "listening");
-  logger.info({ listener: "public", url: publicListener.url }, "listening");
+  const watching = watch(reloader, config.reloadIntervalMs);
+  const listeners = { admin: adminListener, grpc: grpcListener, public: publicListener };
+  for (const [listener, { url }] of Object.entries(listeners)) logger.info({ listener, url }, "listening");
   return {
     url: publicListener.url,
     grpcUrl: grpcListener.url,
     adminUrl: adminListener.url,
+    reload: reloader.reload,
     async drain() {
       draining = true;
+      watching?.[Symbol.dispose]();
       webSockets.adapter.drain();
+      const { drainTimeoutMs } = served.current.configuration.config;
       const complete = await Promise.all([
-        drainWithSessions(publicListener, sessions, config.drainTimeoutMs),
-        grpcListener.drain(config.drainTimeoutMs),
+        drainWithSessions(publicListener, sessions, drainTimeoutMs),
+        grpcListener.drain(drainTimeoutMs),
       ]);
-      for (const service of services) service[Symbol.dispose]();
+      served[Symbol.dispose]();
       running?.[Symbol.dispose]();
       accessLog?.flush();
       adminListener.close();
       return complete.every(Boolean);
     },
   };
+}
+
+type FirstReading = Parameters<typeof createReloader>[0]["first"];
+
+async function readFirst(path: string): Promise<FirstReading> {
+  const { sources, result } = await readConfiguration(path);
+  if (result instanceof ConfigError) throw result;
+  return { sources, result };
+}
+
+/** Answers on the public listener: the unified protocol, and the Open Inference Protocol below /v2. */
+function createAnswer(
+  stages: SharedStages,
+  common: Omit<HttpAdapterOptions, "pipeline"> & Omit<RestAdapterOptions, "pipeline">,
+): FetchHandler {
+  const unified = createUnified(common.streams.decode);
+  const adapter = createHttpAdapter({ ...common, pipeline: createPipeline(stages, unified) });
+  const rest = createRestAdapter({ ...common, pipeline: createPipeline(stages, openInferenceRest) });
+  return (request, bindings) => (isRestUrl(request.url) ? rest : adapter).fetch(request, bindings);
 }
 
 function createDecoder({ limits }: GatewayConfig): (text: string) => Envelope {
@@ -143,7 +165,7 @@ function listenForGrpc(
   config: GatewayConfig,
   stages: SharedStages,
   common: Omit<GrpcServiceOptions, "pipeline">,
-  services: readonly ServedService[],
+  statuses: () => readonly ServiceStatus[],
 ): Promise<Listener> {
   return listenGrpc(config.grpcListen, {
     maxMessageBytes: config.limits.maxBodyBytes,
@@ -151,7 +173,7 @@ function listenForGrpc(
       addInferenceService(router, { ...common, pipeline: createPipeline(stages, openInferenceGrpc) });
       addHealthService(router, {
         ...common,
-        isReady: (id) => services.find((s) => s.target.id === id)?.status().ready,
+        isReady: (id) => statuses().find(({ service }) => service === id)?.ready,
       });
     },
   });
@@ -205,28 +227,50 @@ async function drainWithSessions(listener: Listener, sessions: SessionPipeline, 
   return complete && !isCut;
 }
 
-function serveServices(
-  { config, services, warnings }: Configuration,
-  logger: Logger,
-  now: () => number,
-): readonly ServedService[] {
-  for (const warning of warnings) logger.warn({ warning }, "a part of the configuration has no effect");
-  const environment = {
+function serveFirst(first: Configuration, logger: Logger, now: () => number): Promise<ServiceSet> {
+  for (const warning of first.warnings) logger.warn({ warning }, "a part of the configuration has no effect");
+  return createServiceSet(first, {
     client: createLoaderClient(),
-    schemas: createSchemaRegistry(),
-    healthCheck: config.healthCheck,
     createBudget: () => createRetryBudget({ now }),
     now,
     random: Math.random,
     onBrokenDefinition: (service: string, error: Error) =>
       logger.error({ service, err: error }, "a loader's definition cannot be used"),
-  };
-  return services.map((plan) => serveService(plan, environment));
+  });
+}
+
+function reloaderFor(
+  path: string,
+  first: FirstReading,
+  parts: {
+    readonly served: ServiceSet;
+    readonly metrics: GatewayMetrics;
+    readonly logger: Logger;
+    readonly isDraining: () => boolean;
+  },
+): Reloader {
+  const { served, metrics, logger, isDraining } = parts;
+  return createReloader({
+    path,
+    first,
+    apply: (configuration) => served.apply(configuration),
+    observe(result) {
+      metrics.observeReload(result.outcome);
+      if (result.outcome === "applied") for (const service of result.removed) metrics.forget(service);
+    },
+    isDraining,
+    logger,
+  });
+}
+
+function watch({ sources, reload }: Reloader, intervalMs: number): Disposable | undefined {
+  if (intervalMs === 0) return undefined;
+  return watchSources({ sources, intervalMs, onChange: async () => void (await reload()) });
 }
 
 function createSharedStages(
-  { config, categories }: Configuration,
-  services: readonly ServedService[],
+  config: GatewayConfig,
+  served: ServiceSet,
   shared: { readonly inFlight: InFlight; readonly admission: Admission; readonly now: () => number },
 ): SharedStages {
   const newSid = createSidSource({
@@ -236,5 +280,5 @@ function createSharedStages(
     port: config.listen.port,
     now: Date.now,
   });
-  return { ...shared, route: createServiceRouter(services, categories), newSid, balancingKey };
+  return { ...shared, route: (query) => served.current.route(query), newSid, balancingKey };
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { ServingError } from "../proto/errors.ts";
@@ -7,12 +8,13 @@ import { decodeEnvelope } from "./envelope/decode.ts";
 import { compileService } from "./schema/compile.ts";
 import { mmocrDefinition } from "./schema/mmocr.cases.ts";
 import { createOverlay } from "./schema/predecessor/overlay.ts";
-import { readSchemaFile } from "./schema/predecessor/schema-file.ts";
+import { parseSchemaFile } from "./schema/predecessor/schema-file.ts";
 import { validate } from "./schema/validate.ts";
 
 const folder = join(import.meta.dir, "../tests/fixtures/schemas");
-const mmocr = createOverlay(readSchemaFile(join(folder, "schema_mmocr.json")).value, "mmocr")(undefined);
-const echo = createOverlay(readSchemaFile(join(folder, "schema_echo.json")).value, "echo")(undefined);
+const read = (name: string) => parseSchemaFile(readFileSync(join(folder, name), "utf8"), name).value;
+const mmocr = createOverlay(read("schema_mmocr.json"), "mmocr")(undefined);
+const echo = createOverlay(read("schema_echo.json"), "echo")(undefined);
 
 const demo = {
   header: {
@@ -129,7 +131,7 @@ describe("validate() with a schema that rewrites", () => {
   });
 
   test("takes rewritten data for data", () => {
-    const file = readSchemaFile(join(folder, "schema_echo.json")).value;
+    const file = read("schema_echo.json");
     const data = {
       properties: { text: { defaultVal: "aGVsbG8=" }, speech: { replaceKey: "text" }, copy: {} },
       // biome-ignore lint/suspicious/noTemplateCurlyInString: the dialect's own way to name a value.
@@ -207,7 +209,7 @@ describe("validate() with a schema that rewrites", () => {
 });
 
 describe("createOverlay()", () => {
-  const overlay = createOverlay(readSchemaFile(join(folder, "schema_mmocr.json")).value, "mmocr");
+  const overlay = createOverlay(read("schema_mmocr.json"), "mmocr");
 
   test("adds to the file what loaders tell beside it, and compiles it once", () => {
     const told = compileService(mmocrDefinition({ description: "reads", platform: "onnxruntime_onnx" }));

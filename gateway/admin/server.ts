@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import type { ReloadResult } from "../configuration/reload.ts";
 import type { GatewayMetrics } from "../telemetry/metrics.ts";
 
 /** Whether one service can be called through this gateway now, and if not, why. */
@@ -13,12 +14,14 @@ export interface AdminSources {
   readonly metrics: GatewayMetrics;
   readonly isDraining: () => boolean;
   readonly services: () => readonly ServiceStatus[];
+  readonly reload: () => Promise<ReloadResult>;
 }
 
 /**
  * Builds the operator's pages. `/healthz`: the process answers. `/readyz`: it takes traffic, which is so while it does
  * not drain and can reach at least one service; one service's outage must not take the others off a load balancer.
- * `/metrics`: Prometheus text.
+ * `/metrics`: Prometheus text. `POST /reload` reads the configuration again and tells what has changed, or with status 400
+ * every mistake in it.
  */
 export function createAdmin(sources: AdminSources): Hono {
   const app = new Hono();
@@ -32,5 +35,10 @@ export function createAdmin(sources: AdminSources): Hono {
   app.get("/metrics", async (context) =>
     context.body(await sources.metrics.render(), 200, { "content-type": sources.metrics.contentType }),
   );
+  app.post("/reload", async (context) => {
+    const result = await sources.reload();
+    return context.json(result, result.outcome === "refused" ? 400 : 200);
+  });
+  app.all("/reload", (context) => context.text("use POST\n", 405, { allow: "POST" }));
   return app;
 }

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConfigError } from "../../config/load.ts";
-import { readConfiguration } from "./read-configuration.ts";
+import { type Configuration, isSameConfiguration, readConfiguration } from "./read-configuration.ts";
 
 let folder: string;
 
@@ -15,16 +15,17 @@ afterEach(() => rm(folder, { recursive: true }));
 
 const write = (name: string, text: string) => writeFile(join(folder, name), text);
 const schema = (meta: object) => JSON.stringify({ meta });
-const read = () => readConfiguration(join(folder, "gateway.yaml"));
+const path = () => join(folder, "gateway.yaml");
 
-function mistakes(): readonly string[] {
-  try {
-    read();
-  } catch (error) {
-    if (error instanceof ConfigError) return error.mistakes;
-    throw error;
-  }
-  return [];
+async function read(previous?: Configuration): Promise<Configuration> {
+  const { result } = await readConfiguration(path(), previous);
+  if (result instanceof ConfigError) throw result;
+  return result;
+}
+
+async function mistakes(): Promise<readonly string[]> {
+  const { result } = await readConfiguration(path());
+  return result instanceof ConfigError ? result.mistakes : [];
 }
 
 const service = (id: string, more = "") => `  - { id: ${id}, endpoints: ["http://127.0.0.1:1"]${more} }\n`;
@@ -39,7 +40,7 @@ describe("readConfiguration()", () => {
       "gateway.yaml",
       `schemas: [schemas]\nservices:\n${service("a")}${service("b", `, schema: s0b, ${routes}`)}${service("c")}`,
     );
-    const [a, b, c] = read().services;
+    const [a, b, c] = (await read()).services;
     expect(a).toMatchObject({ ids: ["a"], timeoutMs: 5000, fileRoutes: [{ path: "/x", hosts: ["h"] }] });
     expect(a?.overlay).toBeDefined();
     expect(b).toMatchObject({
@@ -61,7 +62,7 @@ describe("readConfiguration()", () => {
   test("bounds the timeout of a schema file by what gateway.yaml may say", async () => {
     await write("schema_a.json", schema({ serviceId: "a", session_timeout: 600_000 }));
     await write("gateway.yaml", `schemas: [schema_a.json]\nservices:\n${service("a")}`);
-    expect(read().services[0]?.timeoutMs).toBe(3_600_000);
+    expect((await read()).services[0]?.timeoutMs).toBe(3_600_000);
   });
 
   test("says what has no effect", async () => {
@@ -69,7 +70,7 @@ describe("readConfiguration()", () => {
     await write("schemas/schema_b.json", schema({ serviceId: "b" }));
     await write("schemas/schema_c.json", schema({ serviceId: "c", cloudId: "north" }));
     await write("gateway.yaml", `schemas: [schemas]\nservices:\n${service("a")}`);
-    expect(read().warnings).toEqual([
+    expect((await read()).warnings).toEqual([
       "schema_a.json: meta.enable_client_session has no effect here",
       "schema_a.json: meta.codeMap.5 has no effect here",
       "schema_b.json: no service of gateway.yaml uses it, so its requests lead nowhere",
@@ -88,7 +89,7 @@ describe("readConfiguration()", () => {
       "gateway.yaml",
       `schemas: [schemas, nowhere]\nservices:\n${service("a", ", schema: zz")}${service("c")}${service("d", ", schema: c")}${service("e")}`,
     );
-    expect(mistakes()).toEqual([
+    expect(await mistakes()).toEqual([
       "line 1: schemas.1: 'nowhere' cannot be read (ENOENT)",
       expect.stringContaining("schema_a.json: line 2: meta.serviceId"),
       expect.stringContaining("schema_b.json: line 1"),
@@ -105,7 +106,7 @@ describe("readConfiguration()", () => {
       "gateway.yaml",
       `services:\n${service("a", `, routes: ["/x"]`)}${service("b", `, routes: ["/x"]`)}${service("c", `, routes: ["/x"], hosts: [h]`)}`,
     );
-    expect(mistakes()).toEqual(["line 1: services: the path '/x' leads to 'a' and to 'b'"]);
+    expect(await mistakes()).toEqual(["line 1: services: the path '/x' leads to 'a' and to 'b'"]);
   });
 
   test("lets the path of a schema file give way, and says so", async () => {
@@ -115,7 +116,7 @@ describe("readConfiguration()", () => {
       "gateway.yaml",
       `schemas: [schemas]\nservices:\n${service("a")}${service("b")}${service("c", `, routes: ["/y"]`)}`,
     );
-    expect(read().warnings).toEqual([
+    expect((await read()).warnings).toEqual([
       "schemas: the path '/y' leads to 'c' and to 'a'; the first has it",
       "schemas: the path '/x' leads to 'a' and to 'b'; the first has it",
       "schemas: the path '/y' leads to 'c' and to 'b'; the first has it",
@@ -134,7 +135,7 @@ describe("readConfiguration()", () => {
     );
     const own = `categories: [{ id: v, routes: [/v], rules: [{ service: t, when: { "$.payload.d[0].e": [1, true] } }, { service: a }] }]`;
     await write("gateway.yaml", `schemas: [schemas]\nservices:\n${service("a")}${own}`);
-    const { categories, warnings } = read();
+    const { categories, warnings } = await read();
     expect(categories).toMatchObject([
       {
         id: "v",
@@ -165,17 +166,44 @@ describe("readConfiguration()", () => {
       "gateway.yaml",
       `schemas: [schemas]\nservices:\n${service("a")}categories:\n  - { id: v, rules: [{ service: t }, { service: b, when: { "$.header.a..b": 1 } }] }\n  - { id: a, rules: [{ service: a }] }`,
     );
-    expect(mistakes()).toEqual(["line 6: categories.1.id: 'a' stands twice"]);
+    expect(await mistakes()).toEqual(["line 6: categories.1.id: 'a' stands twice"]);
     await write(
       "gateway.yaml",
       `schemas: [schemas]\nservices:\n${service("a")}categories:\n  - { id: v, rules: [{ service: t }, { service: b, when: { "$.header.a..b": 1 } }] }`,
     );
-    expect(mistakes()).toEqual([
+    expect(await mistakes()).toEqual([
       "line 5: categories.0.rules.1.when.$.header.a..b: expected a path to one value, such as $.parameter.ocr.lang",
       expect.stringContaining("schema_t.json: line 1: meta.subRoute.0.rules.$.other: expected a path"),
       expect.stringContaining("schema_t.json: line 1: meta.subRoute.0.rules.$.header.a: expected a text"),
       "line 5: categories.0.rules.1.service: neither a service nor a category is called 'b'",
       "categories: v → t → v is a loop",
     ]);
+  });
+
+  test("keeps the plans of services of which nothing has changed, and tells whether anything has", async () => {
+    for (const id of ["a", "b"]) await write(`schemas/schema_${id}.json`, schema({ serviceId: id }));
+    await write("gateway.yaml", `schemas: [schemas]\nservices:\n${service("a")}${service("b")}${service("c")}`);
+    const first = await read();
+    const again = await read(first);
+    expect(isSameConfiguration(first, again)).toBe(true);
+    expect(again.services.every((plan, index) => plan === first.services[index])).toBe(true);
+    await write("schemas/schema_b.json", schema({ serviceId: "b", route: "/b" }));
+    await write(
+      "gateway.yaml",
+      `schemas: [schemas]\nservices:\n${service("a")}${service("b")}${service("c", ", timeoutMs: 5")}`,
+    );
+    const changed = await read(first);
+    expect(isSameConfiguration(first, changed)).toBe(false);
+    expect(changed.services.map((plan, index) => plan === first.services[index])).toEqual([true, false, false]);
+  });
+
+  test("tells what it was read from, even where that is no good", async () => {
+    await write("gateway.yaml", `schemas: [schemas, nowhere/schema_x.json]\nservices:\n${service("a")}`);
+    const { sources, result } = await readConfiguration(path());
+    expect(sources).toEqual(["gateway.yaml", "schemas", "nowhere/schema_x.json"].map((name) => join(folder, name)));
+    expect(result).toBeInstanceOf(ConfigError);
+    await write("gateway.yaml", "{");
+    expect((await readConfiguration(path())).sources).toEqual([path()]);
+    expect((await readConfiguration(join(folder, "none.yaml"))).result).toBeInstanceOf(ConfigError);
   });
 });

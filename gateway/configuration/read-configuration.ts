@@ -1,9 +1,9 @@
 import { dirname, resolve } from "node:path";
 import { type GatewayConfig, gatewayConfigSchema } from "../../config/gateway.ts";
-import { ConfigError, type Located, loadLocated } from "../../config/load.ts";
+import { ConfigError, type Located, parseLocated, readConfig } from "../../config/load.ts";
 import { type CategoryPlan, planCategory, planFileCategory } from "./category-plan.ts";
 import { lostRules, noteLoops, noteSharedClaims, noteUnknownServices } from "./cross-checks.ts";
-import { type LocatedSchemaFile, readSchemaFiles, schemaFilesAt } from "./schema-files.ts";
+import { type LocatedSchemaFile, readSchemaFiles, reasonOf, type SchemaFiles, schemaFilesAt } from "./schema-files.ts";
 import { mayCarryBody, planService, type ServicePlan } from "./service-plan.ts";
 
 /** Everything that a gateway is told: its file, and the schema files that this one names. */
@@ -13,49 +13,89 @@ export interface Configuration {
   readonly categories: readonly CategoryPlan[];
   /** What has no effect, though somebody wrote it down, for the log. */
   readonly warnings: readonly string[];
+  /** The text of gateway.yaml. */
+  readonly text: string;
+  readonly schemaFiles: SchemaFiles;
+}
+
+/** A configuration as it was found. */
+export interface Reading {
+  /** What it was read from, good or not: gateway.yaml, and the files and folders that it names; absolute. */
+  readonly sources: readonly string[];
+  /** The mistakes in any of them, each with its file and line, where there are some. */
+  readonly result: Configuration | ConfigError;
 }
 
 /**
- * Reads gateway.yaml and the schema files that it names, relative to its folder.
- *
- * @throws ConfigError with every mistake in any of them, each with its file and line.
+ * Reads gateway.yaml and the schema files that it names, relative to its folder. Services of which nothing has changed since
+ * `previous` keep their plans.
  */
-export function readConfiguration(path: string): Configuration {
-  const located = loadLocated(path, gatewayConfigSchema);
+export async function readConfiguration(path: string, previous?: Configuration): Promise<Reading> {
+  const sources = [resolve(path)];
+  try {
+    return { sources, result: await readInto(sources, path, previous) };
+  } catch (error) {
+    if (error instanceof ConfigError) return { sources, result: error };
+    throw error;
+  }
+}
+
+/** Whether two configurations were read from the same texts. */
+export function isSameConfiguration(one: Configuration, other: Configuration): boolean {
+  const { schemaFiles } = other;
+  return (
+    one.text === other.text &&
+    one.schemaFiles.size === schemaFiles.size &&
+    [...one.schemaFiles].every(([path, { text }]) => schemaFiles.get(path)?.text === text)
+  );
+}
+
+async function readInto(sources: string[], path: string, previous: Configuration | undefined): Promise<Configuration> {
+  const text = readConfig(path);
+  const located = parseLocated(text, gatewayConfigSchema, path);
+  sources.push(...located.value.schemas.map((given) => resolve(dirname(path), given)));
   const mistakes: string[] = [];
-  const files = readSchemaFiles(pathsOf(located, dirname(resolve(path)), mistakes), mistakes);
+  const paths = await pathsOf(located, sources.slice(1), mistakes);
+  const schemaFiles = await readSchemaFiles(paths, previous?.schemaFiles ?? new Map(), mistakes);
+  const files = [...schemaFiles.values()];
   const inUse = files.filter(({ file }) => file.cloudId === "");
-  const services = planServices(located, inUse, mistakes);
+  const services = planServices(located, inUse, previous, mistakes);
   const own = planCategories(located, mistakes);
   const fromFiles = planFileCategories(inUse, mistakes);
   const categories = [...own, ...fromFiles];
-  noteUnknownServices(located, { services, categories }, mistakes);
   const warnings = [...uselessIn(files, services), ...lostRules(fromFiles, { services, categories })];
+  noteUnknownServices(located, { services, categories }, mistakes);
   noteSharedClaims(located, { services, categories }, mistakes, warnings);
   noteLoops(categories, mistakes);
   if (mistakes.length > 0) throw new ConfigError(path, mistakes);
-  return { config: located.value, services, categories, warnings };
+  return { config: located.value, services, categories, warnings, text, schemaFiles };
 }
 
 type LocatedConfig = Located<GatewayConfig>;
 
-function pathsOf({ value, mistakeAt }: LocatedConfig, folder: string, mistakes: string[]): readonly string[] {
-  return value.schemas.flatMap((given, index) => {
+async function pathsOf(
+  { value, mistakeAt }: LocatedConfig,
+  sources: readonly string[],
+  mistakes: string[],
+): Promise<readonly string[]> {
+  const paths: string[] = [];
+  for (const [index, source] of sources.entries()) {
     try {
-      return schemaFilesAt(resolve(folder, given));
+      paths.push(...(await schemaFilesAt(source)));
     } catch (error) {
-      const reason = error instanceof Error && "code" in error ? String(error.code) : String(error);
-      mistakes.push(mistakeAt(["schemas", index], `'${given}' cannot be read (${reason})`));
-      return [];
+      mistakes.push(mistakeAt(["schemas", index], `'${value.schemas[index]}' cannot be read (${reasonOf(error)})`));
     }
-  });
+  }
+  return paths;
 }
 
 function planServices(
   { value, mistakeAt }: LocatedConfig,
   files: readonly LocatedSchemaFile[],
+  previous: Configuration | undefined,
   mistakes: string[],
 ): readonly ServicePlan[] {
+  const before = new Map(previous?.services.map((plan) => [plan.config.id, plan]));
   const ofServices = files.filter(({ file }) => !file.isCategory);
   const byId = new Map(ofServices.map((located) => [located.file.serviceId, located]));
   const used = new Map<LocatedSchemaFile, string>();
@@ -72,7 +112,7 @@ function planServices(
     }
     if (located !== undefined) used.set(located, config.id);
     try {
-      return [planService(config, located?.file)];
+      return [planService(config, located?.file, before.get(config.id))];
     } catch (error) {
       mistakes.push(`${located?.name}: ${error instanceof Error ? error.message : String(error)}`);
       return [];
@@ -92,7 +132,7 @@ function planFileCategories(files: readonly LocatedSchemaFile[], mistakes: strin
     .map(({ file, mistakeAt }) => planFileCategory(file, (path, message) => mistakes.push(mistakeAt(path, message))));
 }
 
-function uselessIn(files: readonly LocatedSchemaFile[], services: readonly ServicePlan[]): readonly string[] {
+function uselessIn(files: readonly LocatedSchemaFile[], services: readonly ServicePlan[]): string[] {
   const used = new Set(services.map(({ file }) => file));
   return files.flatMap(({ name, file }) => {
     if (file.cloudId !== "") return [`${name}: it belongs to the cloud '${file.cloudId}', which no request reaches`];

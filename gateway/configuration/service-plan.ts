@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { ServiceConfig } from "../../config/gateway.ts";
 import { createOverlay, type Overlay } from "../schema/predecessor/overlay.ts";
 import type { SchemaFile } from "../schema/predecessor/schema-file.ts";
@@ -36,11 +37,12 @@ const hourMs = 3_600_000;
 const dayMs = 86_400_000;
 
 /**
- * Joins the two sources. What gateway.yaml says of the timeout and of a code outweighs the file; the routes of both hold.
+ * Joins the two sources; where both are what they were, the plan is the previous one. What gateway.yaml says of the timeout and of a code outweighs the file; the routes of both hold.
  *
  * @throws ServingError SERVICE_NOT_READY for a file whose names are out of bounds.
  */
-export function planService(config: ServiceConfig, file: SchemaFile | undefined): ServicePlan {
+export function planService(config: ServiceConfig, file: SchemaFile | undefined, previous?: ServicePlan): ServicePlan {
+  if (previous !== undefined && previous.file === file && isDeepStrictEqual(previous.config, config)) return previous;
   const codes = Object.entries({ ...file?.codeMap, ...config.codeMap }).filter(([, status]) => mayCarryBody(status));
   return {
     config,

@@ -39,7 +39,7 @@ export interface HealthCheck extends Disposable {
 }
 
 /** Probes under way at once for one service, so that a large pool's round does not crowd out calls. */
-const maxConcurrentProbes = 16;
+export const maxConcurrentProbes = 16;
 
 /** Orders by the process's own timers. */
 export const scheduleByTimeout: Schedule = (run, delayMs) => {
@@ -140,7 +140,8 @@ function resolves(
   });
 }
 
-async function forEachAtOnce<Item>(
+/** Runs a function on every item, on at most `limit` of them at once. Rejects as soon as it does for one of them. */
+export async function forEachAtOnce<Item>(
   items: readonly Item[],
   limit: number,
   run: (item: Item) => Promise<void>,

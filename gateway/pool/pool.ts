@@ -26,6 +26,8 @@ export interface Pool {
    * weight; calls at one that is removed run to their end. Of one URL given twice the last counts.
    */
   setEndpoints(addresses: readonly EndpointAddress[]): void;
+  /** Leaves the choice of endpoints to another balancer from now on. */
+  setBalancer(balancer: Balancer): void;
   /** What a probe found. A healthy endpoint also returns from its ejection. Ignored for one that is no member. */
   setHealthy(endpoint: Endpoint, healthy: boolean): void;
   /** Takes an endpoint out, or back in, whatever its health; a draining one is not called even when all others fail. */
@@ -45,7 +47,8 @@ export interface PoolOptions {
  * endpoint that is not draining is ejected or unhealthy, all of them are callable: a guess that proves wrong costs one
  * failed attempt, and refusing outright could not do better.
  */
-export function createPool({ service, endpoints, balancer, outlier: outlierOptions }: PoolOptions): Pool {
+export function createPool({ service, endpoints, outlier: outlierOptions, ...options }: PoolOptions): Pool {
+  let { balancer } = options;
   const { now } = outlierOptions;
   const outlier = createOutlierDetector(outlierOptions);
   const members = new Map<string, Member>();
@@ -93,6 +96,9 @@ export function createPool({ service, endpoints, balancer, outlier: outlierOptio
     endpoints: () => [...members.values()].map(({ endpoint }) => endpoint),
     members: () => [...members.values()].map((m) => ({ ...m.endpoint, state: stateOf(m, outlier.isEjected) })),
     setEndpoints,
+    setBalancer(next) {
+      balancer = next;
+    },
     setHealthy,
     setDraining(url, draining) {
       const member = members.get(url);

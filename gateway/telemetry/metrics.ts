@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import type { Reason } from "../../proto/errors.ts";
+import { errorTable, isReason, type Reason } from "../../proto/errors.ts";
 import type { Endpoint } from "../types.ts";
 import { createSessionMetrics, type SessionMetrics } from "./session-metrics.ts";
 
@@ -11,6 +11,10 @@ export interface GatewayMetrics {
   /** Counts one request, exactly once, when its answer is known. `service` is "" for one that reached none. */
   observe(service: string, outcome: OutcomeName, seconds: number): void;
   readonly sessions: SessionMetrics;
+  /** Counts one reading of the configuration. */
+  observeReload(outcome: "unchanged" | "applied" | "refused"): void;
+  /** Drops what was counted for a service that is served no more. */
+  forget(service: string): void;
   /** The Prometheus text of everything. */
   render(): Promise<string>;
   readonly contentType: string;
@@ -48,6 +52,8 @@ export function createMetrics(
     registers: [registry],
   });
   addEndpointGauges(registry, endpointSource);
+  const observeReload = addReloadMetrics(registry);
+  const sessions = createSessionMetrics(registry, activeSessions);
 
   // A bound child costs half of a labelled call, on every request; the names are bounded by config and error table.
   const boundRequests = new Map<string, Counter.Internal>();
@@ -68,10 +74,50 @@ export function createMetrics(
       }
       histogram.observe(seconds);
     },
-    sessions: createSessionMetrics(registry, activeSessions),
+    sessions,
+    observeReload,
+    forget(service) {
+      const outcomes: readonly OutcomeName[] = ["OK", ...Object.keys(errorTable).filter(isReason)];
+      for (const outcome of outcomes) {
+        boundRequests.delete(`${service} ${outcome}`);
+        requests.remove(service, outcome);
+      }
+      boundDurations.delete(service);
+      durations.remove(service);
+      sessions.forget(service, outcomes);
+    },
     render: () => registry.metrics(),
     contentType: registry.contentType,
     registry,
+  };
+}
+
+/** Says whether what is served is what the files say, and since when. */
+function addReloadMetrics(registry: Registry): GatewayMetrics["observeReload"] {
+  const registers = [registry];
+  const reloads = new Counter({
+    name: "athena_gateway_config_reloads_total",
+    help: "Readings of the configuration after the first, by how they ended.",
+    labelNames: ["outcome"],
+    registers,
+  });
+  const isCurrent = new Gauge({
+    name: "athena_gateway_config_current",
+    help: "1 while what is served is what the files say; 0 after the last reading was refused.",
+    registers,
+  });
+  const appliedAt = new Gauge({
+    name: "athena_gateway_config_applied_timestamp_seconds",
+    help: "When the configuration that is served was applied.",
+    registers,
+  });
+  isCurrent.set(1);
+  appliedAt.setToCurrentTime();
+  for (const outcome of ["unchanged", "applied", "refused"]) reloads.inc({ outcome }, 0);
+  return (outcome) => {
+    reloads.inc({ outcome });
+    isCurrent.set(outcome === "refused" ? 0 : 1);
+    if (outcome === "applied") appliedAt.setToCurrentTime();
   };
 }
 

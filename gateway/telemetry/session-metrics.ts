@@ -7,6 +7,8 @@ export interface SessionMetrics {
   countFrame(service: string, direction: "in" | "out"): void;
   /** Counts one session, exactly once, when it has ended. `firstResultSeconds`: undefined where there was no result. */
   observe(service: string, outcome: "OK" | Reason, seconds: number, firstResultSeconds: number | undefined): void;
+  /** Drops what was counted for a service; `outcomes` are all that there are. */
+  forget(service: string, outcomes: readonly ("OK" | Reason)[]): void;
 }
 
 const firstResultBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -68,6 +70,15 @@ export function createSessionMetrics(registry: Registry, active: () => ReadonlyM
       sessions.inc({ service, outcome });
       durations.observe({ service }, seconds);
       if (firstResultSeconds !== undefined) firstResults.observe({ service }, firstResultSeconds);
+    },
+    forget(service, outcomes) {
+      for (const outcome of outcomes) sessions.remove(service, outcome);
+      for (const direction of ["in", "out"] as const) {
+        boundFrames[direction].delete(service);
+        frames.remove(service, direction);
+      }
+      durations.remove(service);
+      firstResults.remove(service);
     },
   };
 }

@@ -42,11 +42,10 @@ export interface IndexEntry {
 export const loadingIsElsewhere =
   "models are loaded and unloaded at their loaders' admin addresses, not at the gateway";
 
-/** Builds the directory of a gateway's services. */
-export function createModelDirectory(models: readonly Model[]): ModelDirectory {
-  const byName = new Map(models.map((model) => [model.target.id, model]));
+/** Builds the directory of a gateway's services, which may be others each time they are asked for. */
+export function createModelDirectory(models: () => readonly Model[]): ModelDirectory {
   const find = (name: string): Model => {
-    const model = byName.get(name);
+    const model = models().find(({ target }) => target.id === name);
     if (model === undefined) throw new ServingError("SERVICE_NOT_FOUND", `model '${shown(name)}' not found`);
     return model;
   };
@@ -60,7 +59,9 @@ export function createModelDirectory(models: readonly Model[]): ModelDirectory {
     throw new ServingError("SERVICE_NOT_FOUND", `model '${name}' has no version '${shown(version)}'`);
   };
   return {
-    models,
+    get models() {
+      return models();
+    },
     find,
     describe,
     isReady(name, version) {
@@ -69,7 +70,7 @@ export function createModelDirectory(models: readonly Model[]): ModelDirectory {
       return true;
     },
     statistics(name, version) {
-      const asked = name === "" ? models : [find(name)];
+      const asked = name === "" ? models() : [find(name)];
       if (version !== "") describe(name, version);
       return asked.flatMap((model) =>
         statisticsOf(model).filter((entry) => version === "" || entry.version === version),

@@ -1,22 +1,15 @@
-import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { describe, expect, test } from "bun:test";
 import { ConfigError } from "../../../config/load.ts";
-import { readSchemaFile } from "./schema-file.ts";
+import { parseSchemaFile } from "./schema-file.ts";
 
-const folder = await mkdtemp(join(tmpdir(), "athena-schema-"));
-afterAll(() => rm(folder, { recursive: true }));
-
-async function read(file: unknown) {
-  const path = join(folder, "schema_x.json");
-  await writeFile(path, typeof file === "string" ? file : JSON.stringify(file, undefined, 2));
-  return readSchemaFile(path).value;
+function read(file: unknown) {
+  const text = typeof file === "string" ? file : JSON.stringify(file, undefined, 2);
+  return parseSchemaFile(text, "schema_x.json").value;
 }
 
-async function mistakesOf(file: unknown): Promise<readonly string[]> {
+function mistakesOf(file: unknown): readonly string[] {
   try {
-    await read(file);
+    read(file);
   } catch (error) {
     if (error instanceof ConfigError) return error.mistakes;
     throw error;
@@ -24,9 +17,9 @@ async function mistakesOf(file: unknown): Promise<readonly string[]> {
   return [];
 }
 
-describe("readSchemaFile()", () => {
-  test("takes every spelling that the predecessor took", async () => {
-    const file = await read({
+describe("parseSchemaFile()", () => {
+  test("takes every spelling that the predecessor took", () => {
+    const file = read({
       meta: {
         serviceId: "s1",
         cloudId: "0",
@@ -66,12 +59,12 @@ describe("readSchemaFile()", () => {
     expect(file.readTimeoutMs).toBeUndefined();
   });
 
-  test("takes a capability that says nothing of itself, and files that are indented with tabs", async () => {
-    const file = await read('{\n\t"meta": {\n\t\t"serviceId": "s1",\n\t\t"service": ["one"]\n\t}\n}\n');
+  test("takes a capability that says nothing of itself, and files that are indented with tabs", () => {
+    const file = read('{\n\t"meta": {\n\t\t"serviceId": "s1",\n\t\t"service": ["one"]\n\t}\n}\n');
     expect(file.capabilities).toEqual([{ name: "one", inputs: [], accepts: [] }]);
   });
 
-  test("tells every mistake with its line", async () => {
+  test("tells every mistake with its line", () => {
     const text = `{
   "meta": {
     "serviceId": "",
@@ -85,12 +78,12 @@ describe("readSchemaFile()", () => {
     }
   }
 }`;
-    expect(await mistakesOf(text)).toEqual([
+    expect(mistakesOf(text)).toEqual([
       "line 3: meta.serviceId: expected letters, digits, '_', '.' and '-'",
       expect.stringContaining("line 4: meta.codeMap.10110"),
       "line 10: schemainput.properties.header.minItems: unknown keyword",
       "line 6: meta.one.input.a: expected { dataType } or the name of a type",
     ]);
-    expect(await mistakesOf("{")).toEqual([expect.stringContaining("line 1")]);
+    expect(mistakesOf("{")).toEqual([expect.stringContaining("line 1")]);
   });
 });

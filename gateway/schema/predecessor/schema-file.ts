@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { type Located, loadLocated } from "../../../config/load.ts";
+import { type Located, parseLocated } from "../../../config/load.ts";
 import { type PartTypeName, partTypes } from "../../../proto/part-type.ts";
 import { compileDialect } from "./compile-dialect.ts";
 
@@ -111,12 +111,12 @@ export interface SchemaFile {
 }
 
 /**
- * Reads one of the predecessor's schema files.
+ * Understands the text of one of the predecessor's schema files; `source` names it in mistakes.
  *
  * @throws ConfigError with every mistake and its line.
  */
-export function readSchemaFile(path: string): Located<SchemaFile> {
-  const { value, mistakeAt } = loadLocated(path, fileSchema);
+export function parseSchemaFile(text: string, source: string): Located<SchemaFile> {
+  const { value, mistakeAt } = parseLocated(text, fileSchema, source);
   return { value: schemaFileFrom(value), mistakeAt };
 }
 
