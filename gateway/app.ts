@@ -1,9 +1,13 @@
 import { dirname, resolve } from "node:path";
+import type { ConnectRouter } from "@connectrpc/connect";
 import type { GatewayConfig } from "../config/gateway.ts";
 import { ConfigError } from "../config/load.ts";
 import type { Logger } from "../config/logger.ts";
 import { readAdmission } from "../config/read-admission.ts";
 import { ServingError } from "../proto/errors.ts";
+import { addCatalog } from "./adapter/connect/catalog-service.ts";
+import { addPublicInference, type InferenceServiceOptions } from "./adapter/connect/inference-service.ts";
+import { createConnectRoutes } from "./adapter/connect/routes.ts";
 import { listenGrpc } from "./adapter/grpc.ts";
 import { addHealthService } from "./adapter/health.ts";
 import { createHttpAdapter, type Exchange, type HttpAdapterOptions } from "./adapter/http.ts";
@@ -13,7 +17,7 @@ import { createModelDirectory } from "./adapter/oip/models.ts";
 import { createRestAdapter, isRestUrl, type RestAdapterOptions } from "./adapter/oip/rest.ts";
 import { createWebSocketAdapter, type WebSocketAdapterOptions } from "./adapter/websocket/adapter.ts";
 import { createByteBudget } from "./adapter/websocket/inbox.ts";
-import { createAdmin, type ServiceStatus } from "./admin/server.ts";
+import { createAdmin } from "./admin/server.ts";
 import { type Admission, openAdmission } from "./admission/admission.ts";
 import { createInFlight, type InFlight } from "./admission/in-flight.ts";
 import { startAdmission } from "./admission/start.ts";
@@ -22,7 +26,7 @@ import { createRetryBudget } from "./client/retry-budget.ts";
 import { type Configuration, readConfiguration } from "./configuration/read-configuration.ts";
 import { createReloader, type Reloader, type ReloadResult } from "./configuration/reload.ts";
 import { watchSources } from "./configuration/watch.ts";
-import { createUnified, openInferenceGrpc, openInferenceRest } from "./dialects.ts";
+import { createUnified, openInferenceGrpc, openInferenceRest, ownMessages } from "./dialects.ts";
 import { decodeEnvelope, defaultEnvelopeLimits } from "./envelope/decode.ts";
 import { createSidSource } from "./envelope/sid.ts";
 import { createPipeline, type SharedStages } from "./pipeline.ts";
@@ -63,8 +67,7 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
   const served = await serveFirst(reading.result, logger, now);
   let draining = false;
   const isDraining = (): boolean => draining;
-  const pools = () =>
-    served.current.services.map(({ pool }) => ({ service: pool.service, endpoints: pool.endpoints() }));
+  const pools = () => poolsOf(served);
   const metrics = createMetrics(pools, () => sessions.active());
   const { maxBodyBytes, maxRequestsInFlight } = config.limits;
   const inFlight = createInFlight(maxRequestsInFlight);
@@ -87,13 +90,14 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
       accessLog?.write(exchange);
     },
   };
-  const streams = { sessions, admission, decode, ...config.sessions, isDraining };
-  const answer = createAnswer(stages, { ...common, streams });
-  const webSockets = webSocketsFor(config, { sessions, admission, decode, isDraining });
+  const line = { sessions, admission, decode, isDraining };
+  const webSockets = webSocketsFor(config, line);
   const reloader = reloaderFor(path, reading, { served, metrics, logger, isDraining });
-  const statuses = () => served.current.services.map((service) => service.status());
-  const admin = createAdmin({ metrics, isDraining, services: statuses, reload: reloader.reload });
-  const grpcListener = await listenForGrpc(config, stages, common, statuses);
+  const services = () => served.current.services.map((service) => service.status());
+  const admin = createAdmin({ metrics, isDraining, services, reload: reloader.reload });
+  const addOwnServices = ownServices(config, stages, { ...common, sessions }, served);
+  const grpcListener = await listenForGrpc(config, stages, common, addOwnServices);
+  const answer = createAnswer(stages, { ...common, streams: { ...config.sessions, ...line } }, addOwnServices);
   const publicListener = listen(config.listen, answer, webSockets);
   const adminListener = listen(config.admin, admin.fetch);
   const watching = watch(reloader, config.reloadIntervalMs);
@@ -122,6 +126,10 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
   };
 }
 
+function poolsOf({ current }: ServiceSet) {
+  return current.services.map(({ pool }) => ({ service: pool.service, endpoints: pool.endpoints() }));
+}
+
 type FirstReading = Parameters<typeof createReloader>[0]["first"];
 
 async function readFirst(path: string): Promise<FirstReading> {
@@ -130,15 +138,21 @@ async function readFirst(path: string): Promise<FirstReading> {
   return { sources, result };
 }
 
-/** Answers on the public listener: the unified protocol, and the Open Inference Protocol below /v2. */
+/**
+ * Answers on the public listener. What has paths of its own goes first, the contract itself and the Open Inference Protocol
+ * below /v2: every other path may be a service's.
+ */
 function createAnswer(
   stages: SharedStages,
   common: Omit<HttpAdapterOptions, "pipeline"> & Omit<RestAdapterOptions, "pipeline">,
+  addServices: (router: ConnectRouter) => void,
 ): FetchHandler {
   const unified = createUnified(common.streams.decode);
   const adapter = createHttpAdapter({ ...common, pipeline: createPipeline(stages, unified) });
   const rest = createRestAdapter({ ...common, pipeline: createPipeline(stages, openInferenceRest) });
-  return (request, bindings) => (isRestUrl(request.url) ? rest : adapter).fetch(request, bindings);
+  const connect = createConnectRoutes({ addServices, maxMessageBytes: common.maxBodyBytes });
+  return (request, bindings) =>
+    connect(request, bindings) ?? (isRestUrl(request.url) ? rest : adapter).fetch(request, bindings);
 }
 
 function createDecoder({ limits }: GatewayConfig): (text: string) => Envelope {
@@ -161,20 +175,40 @@ function createSessionLine(
   });
 }
 
+/** The services that are the same on both public ports: the contract's own, and gRPC's health. */
+function ownServices(
+  config: GatewayConfig,
+  stages: SharedStages,
+  common: Omit<InferenceServiceOptions, "pipeline" | "slowReaderTimeoutMs"> & Pick<SessionStages, "isDraining">,
+  served: ServiceSet,
+): (router: ConnectRouter) => void {
+  const pipeline = createPipeline(stages, ownMessages);
+  const { slowReaderTimeoutMs } = config.sessions;
+  return (router) => {
+    addPublicInference(router, { ...common, pipeline, slowReaderTimeoutMs });
+    const services = () => served.current.services;
+    addCatalog(router, { ...common, services });
+    addHealthService(router, {
+      ...common,
+      isReady: (id) =>
+        services()
+          .find(({ target }) => target.id === id)
+          ?.status().ready,
+    });
+  };
+}
+
 function listenForGrpc(
   config: GatewayConfig,
   stages: SharedStages,
   common: Omit<GrpcServiceOptions, "pipeline">,
-  statuses: () => readonly ServiceStatus[],
+  addOwnServices: (router: ConnectRouter) => void,
 ): Promise<Listener> {
   return listenGrpc(config.grpcListen, {
     maxMessageBytes: config.limits.maxBodyBytes,
     addServices(router) {
+      addOwnServices(router);
       addInferenceService(router, { ...common, pipeline: createPipeline(stages, openInferenceGrpc) });
-      addHealthService(router, {
-        ...common,
-        isReady: (id) => statuses().find(({ service }) => service === id)?.ready,
-      });
     },
   });
 }

@@ -1,3 +1,4 @@
+import type { InferRequest, InferResponse } from "../proto/gen/athena/v1/inference_pb.ts";
 import type { ModelInferRequest, ModelInferResponse } from "../proto/gen/inference/grpc_service_pb.ts";
 import { answerFromResponse } from "./adapter/oip/answer.ts";
 import { decodeRestRequest, type RestBody } from "./adapter/oip/decode-request.ts";
@@ -5,6 +6,7 @@ import { encodeRestAnswer, type RestAnswer } from "./adapter/oip/encode-answer.t
 import { encodeGrpcAnswer } from "./adapter/oip/grpc-answer.ts";
 import { decodeGrpcRequest } from "./adapter/oip/grpc-request.ts";
 import { encodeAnswer } from "./envelope/encode.ts";
+import { envelopeFromRequest } from "./envelope/from-message.ts";
 import type { Dialect } from "./pipeline.ts";
 import { validate } from "./schema/validate.ts";
 import { validateTensors } from "./schema/validate-tensors.ts";
@@ -39,4 +41,14 @@ export const openInferenceGrpc: Dialect<ModelInferRequest, TensorRequest, ModelI
   validate: validateTensors,
   encode: (service, response, request) => encodeGrpcAnswer(answerFromResponse(service, response, request)),
   timeoutMs: (request) => request.timeoutMs,
+};
+
+/** The contract's own messages, over Connect, gRPC-Web and gRPC. */
+export const ownMessages: Dialect<InferRequest, Envelope, InferResponse> = {
+  // As above.
+  received: () => "",
+  otherBytes: ({ payload }) => payload.reduce((sum, { data }) => sum + data.length, 0),
+  decode: (request) => envelopeFromRequest(request, request.service),
+  validate: (service, envelope, sid) => validate(service, envelope, sid),
+  encode: (_, response) => response,
 };

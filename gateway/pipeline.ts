@@ -188,7 +188,8 @@ function timeoutOf(target: ServiceTarget, call: Call, stated: number | undefined
   return Math.min(target.timeoutMs, call.timeoutMs ?? Infinity, stated ?? Infinity);
 }
 
-function notDescribed(target: ServiceTarget, version = ""): ServingError {
+/** Why a service cannot be called, of which there is no definition in this version. */
+export function notDescribed(target: ServiceTarget, version = ""): ServingError {
   if (version !== "" && target.compiled() !== undefined) {
     return new ServingError("SERVICE_NOT_FOUND", `service '${target.id}' has no version '${version.slice(0, 64)}'`);
   }

@@ -9,7 +9,7 @@ import {
 import type { Part } from "../proto/gen/athena/v1/part_pb.ts";
 import type { Admitted, Caller, Ticket } from "./admission/admission.ts";
 import type { Kind } from "./admission/limit-store.ts";
-import { type Chosen, defaultSidPrefix, type ServiceTarget } from "./pipeline.ts";
+import { type Chosen, defaultSidPrefix, notDescribed, type ServiceTarget } from "./pipeline.ts";
 import type { Router } from "./router/router.ts";
 import type { CompiledService } from "./schema/compile.ts";
 import { createSessionBounds, type SessionBounds } from "./session-bounds.ts";
@@ -162,9 +162,12 @@ export function createSessionPipeline(stages: SessionStages): SessionPipeline {
 function leadOf(stages: SessionStages, call: Call): Lead {
   try {
     const target = stages.route(call);
-    const compiled = target.compiled();
+    const compiled = target.compiled(call.version);
     const sid = stages.newSid(compiled?.sidPrefix ?? defaultSidPrefix);
-    return { sid, service: target.id, target, compiled, refusal: undefined };
+    // A category has no definition of its own.
+    const isMissing = compiled === undefined && target.choose === undefined;
+    const refusal = isMissing ? notDescribed(target, call.version) : undefined;
+    return { sid, service: target.id, target, compiled, refusal };
   } catch (thrown) {
     const sid = stages.newSid(defaultSidPrefix);
     return { sid, service: "", target: undefined, compiled: undefined, refusal: ServingError.from(thrown) };
@@ -261,13 +264,14 @@ function dispatch(stages: SessionStages, session: Dispatched): AsyncIterable<Pic
   const key = stages.balancingKey(target.hashKey, call, first.envelope);
   const opens = stages.now() + target.timeoutMs;
   const { signal } = bounds;
+  const version = call.version || target.version;
   if (isOnce(compiled, first.place)) {
     bounds.endInput();
-    const request = { ...stages.validate(compiled, first.envelope, sid), version: target.version };
+    const request = { ...stages.validate(compiled, first.envelope, sid), version };
     Object.assign(request.headers, headers);
     return onceAnswer(target.dispatch(request, { admitted, key, deadline: opens, signal }));
   }
-  const request = { ...stages.validateOpening(compiled, first.envelope, sid), version: target.version };
+  const request = { ...stages.validateOpening(compiled, first.envelope, sid), version };
   Object.assign(request.headers, headers);
   const place = first.place ?? (hasPlaces ? 0 : undefined);
   withPlace(request.parts, place);

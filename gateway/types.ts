@@ -47,6 +47,10 @@ export interface Envelope {
    * schemas make of them. False unless told.
    */
   readonly isText?: boolean;
+  /** Personal resources that it names beside its header. */
+  readonly resourceIds?: readonly number[];
+  /** As the request to loaders has it; 0 unless told. */
+  readonly priority?: number;
 }
 
 /** Where a frame stands in its session: it begins it, goes on, ends its input, or is all of it. */

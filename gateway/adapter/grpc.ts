@@ -1,10 +1,9 @@
 import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
-import { type ConnectRouter, createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
+import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { TcpListen } from "../../config/listen.ts";
-import type { Call } from "../types.ts";
-import { targetOf } from "./http.ts";
 import type { Listener } from "./listener.ts";
+import { contextValuesFrom } from "./rpc-call.ts";
 
 /** What gRPC is served with. */
 export interface GrpcOptions {
@@ -17,8 +16,6 @@ export interface GrpcOptions {
 /** Calls under way on one connection; a client waits with more. */
 const maxConcurrentStreams = 1024;
 
-const clientAddress = createContextKey("", { description: "the caller's address" });
-
 /**
  * Listens for gRPC: HTTP/2 without TLS on a port of its own, because `Bun.serve` writes no trailers.
  *
@@ -30,7 +27,7 @@ export async function listenGrpc(address: TcpListen, { addServices, maxMessageBy
     connect: false,
     grpcWeb: false,
     readMaxBytes: maxMessageBytes,
-    contextValues: (request) => createContextValues().set(clientAddress, request.socket.remoteAddress ?? ""),
+    contextValues: ({ socket }) => contextValuesFrom({ clientAddress: socket.remoteAddress ?? "", holdOpen() {} }),
   });
   const server = createServer({ settings: { maxConcurrentStreams } }, handler);
   const sessions = new Set<ServerHttp2Session>();
@@ -52,23 +49,6 @@ export async function listenGrpc(address: TcpListen, { addServices, maxMessageBy
       server.close();
       cut();
     },
-  };
-}
-
-/** A call as the pipeline is told of it; the service's name and version are in the message. */
-export function callFromGrpc(context: HandlerContext, service: string, version: string): Call {
-  const timeoutMs = context.timeoutMs();
-  return {
-    method: context.requestMethod,
-    target: () => targetOf(context.url),
-    path: "",
-    host: "",
-    serviceId: service,
-    version,
-    clientAddress: context.values.get(clientAddress),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-    header: (name) => context.requestHeader.get(name),
-    signal: context.signal,
   };
 }
 

@@ -14,6 +14,8 @@ export function envelopeFromRequest(request: InferRequest, service: string): Env
     parameter: { [service]: values },
     payload: request.parts.map(liftedFromPart),
     isText: true,
+    resourceIds: request.resourceIds,
+    priority: request.priority,
   };
 }
 

@@ -37,7 +37,9 @@ export function validate(
   const headers = headersFrom(service, envelope, mistakes);
   const { parameters, expects } = parametersFrom(service, envelope, mistakes);
   // To a service that takes none, these members of the header are texts like any others.
-  const resourceIds = service.definition.personalResources ? resourceIdsFrom(envelope.header, mistakes) : [];
+  const named = service.definition.personalResources ? resourceIdsFrom(envelope.header, mistakes) : [];
+  const resourceIds = [...new Set([...named, ...(envelope.resourceIds ?? [])])];
+  const priority = priorityFrom(envelope, mistakes);
   const parts = partsFrom(service, envelope, options.isOpening ?? false, mistakes, tooLarge);
   assertNone(mistakes, tooLarge);
   nameApp(headers, options.requireAppId ?? true);
@@ -52,7 +54,7 @@ export function validate(
     expects,
     parts,
     resourceIds,
-    priority: 0,
+    priority,
   };
 }
 
@@ -74,6 +76,15 @@ export function validateChunk(service: CompiledService, envelope: Envelope): Par
 function assertNone(mistakes: readonly string[], tooLarge: readonly string[]): void {
   if (mistakes.length > 0) throw errorFromMistakes("SCHEMA_VIOLATION", [...mistakes, ...tooLarge]);
   if (tooLarge.length > 0) throw errorFromMistakes("PAYLOAD_TOO_LARGE", tooLarge);
+}
+
+const maxPriority = 100;
+
+function priorityFrom({ priority = 0 }: Envelope, mistakes: string[]): number {
+  if (Math.abs(priority) > maxPriority) {
+    mistakes.push(`'priority' must be from -${maxPriority} to ${maxPriority}, got ${priority}`);
+  }
+  return priority;
 }
 
 function headersFrom(service: CompiledService, envelope: Envelope, mistakes: string[]): Texts {

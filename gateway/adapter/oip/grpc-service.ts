@@ -12,8 +12,8 @@ import {
 } from "../../../proto/gen/inference/grpc_service_pb.ts";
 import type { Admission } from "../../admission/admission.ts";
 import type { Pipeline } from "../../pipeline.ts";
-import { callFromGrpc } from "../grpc.ts";
 import { type Exchange, exchangeFrom } from "../http.ts";
+import { callFromRpc } from "../rpc-call.ts";
 import { httpStatusFromError } from "../status.ts";
 import { grpcConfiguration, grpcMetadata, grpcStatistics } from "./grpc-answer.ts";
 import { finalResponseParameter } from "./grpc-request.ts";
@@ -41,7 +41,7 @@ export function addInferenceService(router: ConnectRouter, options: GrpcServiceO
   /** What is not about health is for apps that admission knows. */
   const answer = async <Answer>(context: HandlerContext, make: () => Answer): Promise<Answer> => {
     try {
-      await admission(callFromGrpc(context, "", ""));
+      await admission(callFromRpc(context, "", ""));
       return make();
     } catch (thrown) {
       throw connectErrorFrom(thrown);
@@ -78,7 +78,7 @@ async function infer(
   { pipeline, observe, now }: GrpcServiceOptions,
 ): Promise<ModelInferResponse | ServingError> {
   const started = now();
-  const call = callFromGrpc(context, request.modelName, request.modelVersion);
+  const call = callFromRpc(context, request.modelName, request.modelVersion);
   const outcome = await pipeline(call, () => request);
   const status = outcome.result instanceof ServingError ? httpStatusFromError(outcome.result) : 200;
   observe(exchangeFrom(outcome, status, now() - started, call.clientAddress));

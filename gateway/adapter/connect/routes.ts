@@ -1,0 +1,55 @@
+import { type ConnectRouter, type ConnectRouterOptions, createConnectRouter } from "@connectrpc/connect";
+import { universalServerRequestFromFetch, universalServerResponseToFetch } from "@connectrpc/connect/protocol";
+import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
+import type { HttpBindings } from "../http.ts";
+import { contextValuesFrom } from "../rpc-call.ts";
+
+/** What Connect and gRPC-Web are served with. */
+export interface ConnectRoutesOptions {
+  /** Adds every service of the port. */
+  readonly addServices: (router: ConnectRouter) => void;
+  /** The largest message that is read, after decompression. */
+  readonly maxMessageBytes: number;
+  /** How messages are read and written as JSON. */
+  readonly jsonOptions?: ConnectRouterOptions["jsonOptions"];
+}
+
+/** Answers a request to one of the services' paths; undefined for any other. */
+export type ConnectRoutes = (request: Request, bindings: HttpBindings) => Promise<Response> | undefined;
+
+/**
+ * Serves Connect and gRPC-Web through the stock handlers: JSON and protobuf, gzip and brotli, streams, over HTTP/1.1 and
+ * HTTP/2. gRPC has a port of its own, since it needs trailers.
+ */
+export function createConnectRoutes({
+  addServices,
+  maxMessageBytes,
+  jsonOptions,
+}: ConnectRoutesOptions): ConnectRoutes {
+  const router = createConnectRouter({
+    grpc: false,
+    acceptCompression: [compressionGzip, compressionBrotli],
+    readMaxBytes: maxMessageBytes,
+    ...(jsonOptions === undefined ? {} : { jsonOptions }),
+  });
+  addServices(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  type Handler = (typeof router.handlers)[number];
+  const answer = async (handler: Handler, request: Request, bindings: HttpBindings): Promise<Response> => {
+    // Bun does not tell a request's version. The stock handlers refuse streams in both directions over HTTP/1.1; here they
+    // work for a client that sends all of its messages before it reads.
+    const universal = universalServerRequestFromFetch(request, { httpVersion: "2" });
+    return universalServerResponseToFetch(await handler({ ...universal, contextValues: contextValuesFrom(bindings) }));
+  };
+  return (request, bindings) => {
+    const handler = handlers.get(pathOf(request.url));
+    return handler === undefined ? undefined : answer(handler, request, bindings);
+  };
+}
+
+/** The path of an absolute URL, without a URL object: this is asked for every request. */
+function pathOf(url: string): string {
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  const end = url.indexOf("?", start);
+  return url.slice(start, end === -1 ? undefined : end);
+}

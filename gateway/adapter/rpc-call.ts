@@ -1,0 +1,39 @@
+import { type ContextValues, createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
+import type { Call } from "../types.ts";
+import { targetOf } from "./http.ts";
+
+/** What a listener knows of a call beside its messages. */
+export interface Peer {
+  readonly clientAddress: string;
+  /** Lets the connection be silent until the answer: the call has bounds of its own. */
+  holdOpen(): void;
+}
+
+const peerKey = createContextKey<Peer>({ clientAddress: "", holdOpen() {} }, { description: "the caller" });
+
+/** The values that a listener hands to the handlers of one call. */
+export function contextValuesFrom(peer: Peer): ContextValues {
+  return createContextValues().set(peerKey, peer);
+}
+
+/**
+ * A Connect, gRPC-Web or gRPC call as the line is told of it; the service's name and version are in the message. From now
+ * on its connection may be silent.
+ */
+export function callFromRpc(context: HandlerContext, service: string, version: string): Call {
+  const peer = context.values.get(peerKey);
+  const timeoutMs = context.timeoutMs();
+  peer.holdOpen();
+  return {
+    method: context.requestMethod,
+    target: () => targetOf(context.url),
+    path: "",
+    host: "",
+    serviceId: service,
+    version,
+    clientAddress: peer.clientAddress,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    header: (name) => context.requestHeader.get(name),
+    signal: context.signal,
+  };
+}
