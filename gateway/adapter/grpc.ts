@@ -1,6 +1,19 @@
-import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
-import type { ConnectRouter } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
+import {
+  constants,
+  createServer,
+  type Http2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from "node:http2";
+import { type ConnectRouter, type ConnectRouterOptions, createConnectRouter } from "@connectrpc/connect";
+import { uResponseNotFound } from "@connectrpc/connect/protocol";
+import {
+  compressionBrotli,
+  compressionGzip,
+  universalRequestFromNodeRequest,
+  universalResponseToNodeResponse,
+} from "@connectrpc/connect-node";
 import type { TcpListen } from "../../config/listen.ts";
 import type { Listener } from "./listener.ts";
 import { contextValuesFrom } from "./rpc-call.ts";
@@ -11,6 +24,8 @@ export interface GrpcOptions {
   readonly addServices: (router: ConnectRouter) => void;
   /** The largest message that is read. */
   readonly maxMessageBytes: number;
+  /** How messages are read and written as JSON. */
+  readonly jsonOptions?: ConnectRouterOptions["jsonOptions"];
 }
 
 /** Calls under way on one connection; a client waits with more. */
@@ -21,15 +36,8 @@ const maxConcurrentStreams = 1024;
  *
  * @throws Error when the address cannot be listened on.
  */
-export async function listenGrpc(address: TcpListen, { addServices, maxMessageBytes }: GrpcOptions): Promise<Listener> {
-  const handler = connectNodeAdapter({
-    routes: addServices,
-    connect: false,
-    grpcWeb: false,
-    readMaxBytes: maxMessageBytes,
-    contextValues: ({ socket }) => contextValuesFrom({ clientAddress: socket.remoteAddress ?? "", holdOpen() {} }),
-  });
-  const server = createServer({ settings: { maxConcurrentStreams } }, handler);
+export async function listenGrpc(address: TcpListen, options: GrpcOptions): Promise<Listener> {
+  const server = createServer({ settings: { maxConcurrentStreams } }, createHandler(options));
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {
     sessions.add(session);
@@ -50,6 +58,58 @@ export async function listenGrpc(address: TcpListen, { addServices, maxMessageBy
       cut();
     },
   };
+}
+
+type NodeHandler = (request: Http2ServerRequest, response: Http2ServerResponse) => void;
+
+/**
+ * What connectNodeAdapter is, but for the input that a call leaves unread: the adapter destroys its stream, and Bun neither
+ * reads on nor resets it then, so that a client which still sends would wait for ever.
+ */
+function createHandler({ addServices, maxMessageBytes, jsonOptions }: GrpcOptions): NodeHandler {
+  const router = createConnectRouter({
+    connect: false,
+    grpcWeb: false,
+    acceptCompression: [compressionGzip, compressionBrotli],
+    readMaxBytes: maxMessageBytes,
+    ...(jsonOptions === undefined ? {} : { jsonOptions }),
+  });
+  addServices(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  return (request, response) => {
+    const handler = handlers.get(request.url.split("?", 1)[0] ?? "");
+    if (handler === undefined) {
+      response.writeHead(uResponseNotFound.status);
+      response.end();
+      request.resume();
+      return;
+    }
+    const peer = contextValuesFrom({ clientAddress: request.socket.remoteAddress ?? "", holdOpen() {} });
+    const call = universalRequestFromNodeRequest(request, response, undefined, peer);
+    response.once("finish", () => discardRest(request));
+    handler({ ...call, body: inputOf(request) })
+      .then((answer) => universalResponseToNodeResponse(answer, response))
+      // A call's own errors are answers: this one's client is gone.
+      .catch(() => {});
+  };
+}
+
+/** A call's input, whose stream outlives the loop that reads it. */
+async function* inputOf(request: Http2ServerRequest): AsyncGenerator<Uint8Array> {
+  try {
+    yield* request.iterator({ destroyOnReturn: false });
+  } finally {
+    request.resume();
+  }
+}
+
+/** How long a client may go on sending when its call has been answered, in milliseconds. */
+const restTimeoutMs = 10_000;
+
+function discardRest({ stream, readableEnded }: Http2ServerRequest): void {
+  if (readableEnded || stream.closed) return;
+  const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), restTimeoutMs);
+  stream.once("close", () => clearTimeout(timer));
 }
 
 function portOf(server: Http2Server): number {
