@@ -15,6 +15,7 @@ import { type FetchHandler, type Listener, listen, type WebSocketOptions } from 
 import { addInferenceService, type GrpcServiceOptions } from "./adapter/oip/grpc-service.ts";
 import { createModelDirectory } from "./adapter/oip/models.ts";
 import { createRestAdapter, isRestUrl, type RestAdapterOptions } from "./adapter/oip/rest.ts";
+import { addReflection } from "./adapter/reflection.ts";
 import { createWebSocketAdapter, type WebSocketAdapterOptions } from "./adapter/websocket/adapter.ts";
 import { createByteBudget } from "./adapter/websocket/inbox.ts";
 import { createAdmin } from "./admin/server.ts";
@@ -175,7 +176,7 @@ function createSessionLine(
   });
 }
 
-/** The services that are the same on both public ports: the contract's own, and gRPC's health. */
+/** The services that are the same on both public ports: the contract's own, gRPC's health and reflection. */
 function ownServices(
   config: GatewayConfig,
   stages: SharedStages,
@@ -195,6 +196,7 @@ function ownServices(
           .find(({ target }) => target.id === id)
           ?.status().ready,
     });
+    addReflection(router);
   };
 }
 
