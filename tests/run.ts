@@ -11,6 +11,8 @@ const requirements = join(root, "tests/interop/requirements.txt");
 const analyzerFolder = join(root, ".cache/perf-analyzer");
 const analyzerRequirements = join(root, "tests/interop/perf-analyzer.txt");
 
+const goRequirements = join(root, "tests/interop/go.txt");
+
 const needsVenv = "the client tests need python3 with its venv module (Debian: apt-get install python3-venv)";
 
 function stopWith(message: string): never {
@@ -54,6 +56,17 @@ async function prepareAnalyzer(): Promise<void> {
   if (success) await done();
 }
 
+/** The Go that the machine has, where it can fetch a newer one by itself, as from 1.21 on; else one of the environment's. */
+function prepareGo(): string {
+  const own = Bun.which("go");
+  const version = own === null ? "" : Bun.spawnSync([own, "version"]).stdout.toString();
+  if (own !== null && Number(/go1\.(\d+)/.exec(version)?.[1] ?? 0) >= 21) return own;
+  const go = join(venv, "bin/go");
+  const install = [join(venv, "bin/pip"), "install", "--quiet", "--no-compile", "-r", goRequirements];
+  if (!existsSync(go)) run(install, "Go could not be installed (Debian: apt-get install golang-go, 1.21 or later)");
+  return go;
+}
+
 /** The number before `word` at the start of one of the runner's closing lines. */
 function count(output: string, word: string): number {
   return Number(new RegExp(`^\\s*(\\d+) ${word}$`, "m").exec(output)?.[1] ?? 0);
@@ -63,6 +76,7 @@ if (Bun.which("g++") === null || Bun.which("make") === null)
   stopWith("the tests of the native engine need a C++ compiler and make (Debian: apt-get install g++ make)");
 await preparePython();
 await prepareAnalyzer();
+const go = prepareGo();
 const tests = Bun.spawn([process.execPath, "test", "--timeout", "60000", ...process.argv.slice(2)], {
   cwd: root,
   stdout: "inherit",
@@ -71,6 +85,7 @@ const tests = Bun.spawn([process.execPath, "test", "--timeout", "60000", ...proc
     ...process.env,
     ATHENA_TEST_PYTHON: join(venv, "bin/python"),
     ATHENA_TEST_PERF_ANALYZER: analyzerFolder,
+    ATHENA_TEST_GO: go,
   },
 });
 // Bun's runner reports on standard error.
