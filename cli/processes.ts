@@ -37,6 +37,7 @@ export function createProcesses(): Processes {
   const controller = new AbortController();
   const { signal } = controller;
   const running: ServiceProcess[] = [];
+  const starting = new Set<Promise<ServiceProcess>>();
   const aborted = new Promise<never>((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
   });
@@ -57,6 +58,8 @@ export function createProcesses(): Processes {
 
   const stop = async (): Promise<boolean> => {
     controller.abort(new Interrupted("stopped"));
+    // Those that are just being started are ended by their start, which clears up after them.
+    await Promise.allSettled(starting);
     let isComplete = true;
     for (let next = running.at(-1); next !== undefined; next = running.at(-1)) {
       if ((await next.stop(stopGraceMs)) !== 0) isComplete = false;
@@ -64,21 +67,30 @@ export function createProcesses(): Processes {
     }
     return isComplete;
   };
+  const begin = async (name: string, options: ServiceProcessOptions): Promise<ServiceProcess> => {
+    const started = await startServiceProcess({ ...options, ownGroup: true, signal }).catch((thrown: unknown) => {
+      if (signal.aborted) throw signal.reason;
+      throw startFailure(name, thrown);
+    });
+    if (signal.aborted) {
+      await started.stop(stopGraceMs);
+      throw signal.reason;
+    }
+    running.push(started);
+    void started.exited.then((code) => controller.abort(new CommandFailure(`the ${name} ended with code ${code}`)));
+    return started;
+  };
   return {
     signal,
     async start(name, options) {
       signal.throwIfAborted();
-      const started = await startServiceProcess({ ...options, ownGroup: true, signal }).catch((thrown: unknown) => {
-        if (signal.aborted) throw signal.reason;
-        throw startFailure(name, thrown);
-      });
-      if (signal.aborted) {
-        await started.stop(stopGraceMs);
-        throw signal.reason;
+      const started = begin(name, options);
+      starting.add(started);
+      try {
+        return await started;
+      } finally {
+        starting.delete(started);
       }
-      running.push(started);
-      void started.exited.then((code) => controller.abort(new CommandFailure(`the ${name} ended with code ${code}`)));
-      return started;
     },
     async during(work) {
       try {
