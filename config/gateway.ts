@@ -156,6 +156,8 @@ export const gatewayConfigSchema = z
     accessLog: z.boolean().default(true),
     /** How often this file and the schema files are looked at; what has changed is served anew. 0: only when asked. */
     reloadIntervalMs: z.union([z.literal(0), z.int().min(10).max(3_600_000)]).default(1000),
+    /** Whether documents about the services are on the public address; on unless told, but off beside `admission`. */
+    docs: z.boolean().optional(),
     drainTimeoutMs: z.int().min(0).max(3_600_000).default(30_000),
     /** Two letters that name the site, inside every request id. */
     location: z

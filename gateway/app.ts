@@ -8,6 +8,7 @@ import { ServingError } from "../proto/errors.ts";
 import { addCatalog } from "./adapter/connect/catalog-service.ts";
 import { addPublicInference, type InferenceServiceOptions } from "./adapter/connect/inference-service.ts";
 import { createConnectRoutes } from "./adapter/connect/routes.ts";
+import { createDocs, type DocsHandler } from "./adapter/docs.ts";
 import { listenGrpc } from "./adapter/grpc.ts";
 import { addHealthService } from "./adapter/health.ts";
 import { createHttpAdapter, type Exchange, type HttpAdapterOptions } from "./adapter/http.ts";
@@ -30,6 +31,7 @@ import { watchSources } from "./configuration/watch.ts";
 import { createUnified, openInferenceGrpc, openInferenceRest, ownMessages } from "./dialects.ts";
 import { decodeEnvelope, defaultEnvelopeLimits } from "./envelope/decode.ts";
 import { createSidSource } from "./envelope/sid.ts";
+import { createDocuments } from "./openapi/documents.ts";
 import { createPipeline, type SharedStages } from "./pipeline.ts";
 import { balancingKey } from "./router/balancing-key.ts";
 import { validate, validateChunk } from "./schema/validate.ts";
@@ -70,8 +72,8 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
   const isDraining = (): boolean => draining;
   const pools = () => poolsOf(served);
   const metrics = createMetrics(pools, () => sessions.active());
-  const { maxBodyBytes, maxRequestsInFlight } = config.limits;
-  const inFlight = createInFlight(maxRequestsInFlight);
+  const { maxBodyBytes } = config.limits;
+  const inFlight = createInFlight(config.limits.maxRequestsInFlight);
   addInFlightGauge(metrics.registry, inFlight.count);
   const means = { logger, registry: metrics.registry, maxBodyBytes, now, wallClock: Date.now };
   const running = admissionConfig && (await startAdmission(admissionConfig, means));
@@ -91,14 +93,14 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
       accessLog?.write(exchange);
     },
   };
-  const line = { sessions, admission, decode, isDraining };
-  const webSockets = webSocketsFor(config, line);
+  const streams = { ...config.sessions, sessions, admission, decode, isDraining };
+  const webSockets = webSocketsFor(config, streams);
   const reloader = reloaderFor(path, reading, { served, metrics, logger, isDraining });
   const services = () => served.current.services.map((service) => service.status());
   const admin = createAdmin({ metrics, isDraining, services, reload: reloader.reload });
   const addOwnServices = ownServices(config, stages, { ...common, sessions }, served);
   const grpcListener = await listenForGrpc(config, stages, common, addOwnServices);
-  const answer = createAnswer(stages, { ...common, streams: { ...config.sessions, ...line } }, addOwnServices);
+  const answer = createAnswer(stages, { ...common, streams }, addOwnServices, docsFor(config, served));
   const publicListener = listen(config.listen, answer, webSockets);
   const adminListener = listen(config.admin, admin.fetch);
   const watching = watch(reloader, config.reloadIntervalMs);
@@ -140,20 +142,27 @@ async function readFirst(path: string): Promise<FirstReading> {
 }
 
 /**
- * Answers on the public listener. What has paths of its own goes first, the contract itself and the Open Inference Protocol
- * below /v2: every other path may be a service's.
+ * Answers on the public listener. What has paths of its own goes first, the contract itself, the documents, and the Open Inference
+ * Protocol below /v2: every other path may be a service's.
  */
 function createAnswer(
   stages: SharedStages,
   common: Omit<HttpAdapterOptions, "pipeline"> & Omit<RestAdapterOptions, "pipeline">,
   addServices: (router: ConnectRouter) => void,
+  docs: DocsHandler | undefined,
 ): FetchHandler {
   const unified = createUnified(common.streams.decode);
   const adapter = createHttpAdapter({ ...common, pipeline: createPipeline(stages, unified) });
   const rest = createRestAdapter({ ...common, pipeline: createPipeline(stages, openInferenceRest) });
   const connect = createConnectRoutes({ addServices, maxMessageBytes: common.maxBodyBytes });
   return (request, bindings) =>
-    connect(request, bindings) ?? (isRestUrl(request.url) ? rest : adapter).fetch(request, bindings);
+    connect(request, bindings) ?? docs?.(request) ?? (isRestUrl(request.url) ? rest : adapter).fetch(request, bindings);
+}
+
+/** On unless told, but where callers must say who they are: the documents are for everybody. */
+function docsFor({ docs, admission }: GatewayConfig, served: ServiceSet): DocsHandler | undefined {
+  const isProtected = admission !== undefined;
+  return (docs ?? !isProtected) ? createDocs(createDocuments(() => served.current, isProtected)) : undefined;
 }
 
 function createDecoder({ limits }: GatewayConfig): (text: string) => Envelope {

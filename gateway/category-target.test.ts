@@ -15,7 +15,7 @@ import { decodeEnvelope } from "./envelope/decode.ts";
 import { createPipeline, type ServiceTarget } from "./pipeline.ts";
 import { balancingKey } from "./router/balancing-key.ts";
 import { requestPathFrom } from "./router/request-path.ts";
-import { createServiceRouter } from "./routing.ts";
+import { createServiceRouter, routeCategories } from "./routing.ts";
 import { compileService } from "./schema/compile.ts";
 import { mmocrDefinition } from "./schema/mmocr.cases.ts";
 import { validate, validateChunk } from "./schema/validate.ts";
@@ -81,7 +81,7 @@ function start(categories: readonly CategoryPlan[], changes: Partial<ServiceTarg
   const stages = {
     inFlight: createInFlight(10),
     admission: openAdmission,
-    route: createServiceRouter(services, categories),
+    route: createServiceRouter(services, routeCategories(categories, services)),
     newSid: () => "s",
     balancingKey,
     now: () => 0,

@@ -10,18 +10,32 @@ export interface RoutedService {
   readonly target: ServiceTarget;
 }
 
+/** A category to route to. */
+export interface RoutedCategory {
+  readonly plan: CategoryPlan;
+  readonly target: ServiceTarget;
+}
+
+/** Puts categories in front of services. */
+export function routeCategories(
+  plans: readonly CategoryPlan[],
+  services: readonly RoutedService[],
+): readonly RoutedCategory[] {
+  const byId = new Map<string, ServiceTarget>();
+  const categories = plans.map((plan) => ({ plan, target: createCategoryTarget(plan, (id) => byId.get(id)) }));
+  for (const { plan, target } of categories) byId.set(plan.id, target);
+  for (const { plan, target } of services) for (const id of plan.ids) byId.set(id, target);
+  return categories;
+}
+
 /** Builds the router of services and categories. Where a path is claimed twice, gateway.yaml outweighs schema files. */
 export function createServiceRouter(
   services: readonly RoutedService[],
-  categories: readonly CategoryPlan[],
+  categories: readonly RoutedCategory[],
 ): Router<ServiceTarget> {
-  const byId = new Map<string, ServiceTarget>();
-  const virtual = categories.map((plan) => ({ plan, target: createCategoryTarget(plan, (id) => byId.get(id)) }));
-  for (const { plan, target } of virtual) byId.set(plan.id, target);
-  for (const { plan, target } of services) for (const id of plan.ids) byId.set(id, target);
-  const all = [...services, ...virtual];
+  const all = [...services, ...categories];
   return createRouter([
-    ...virtual.map(({ plan, target }) => ({ ids: [], paths: [], firstPaths: plan.firstPaths, target })),
+    ...categories.map(({ plan, target }) => ({ ids: [], paths: [], firstPaths: plan.firstPaths, target })),
     ...all.map(({ plan, target }) => ({ ids: plan.ids, paths: plan.routes, target })),
     ...all.map(({ plan, target }) => ({ ids: [], paths: plan.fileRoutes, target })),
   ]);

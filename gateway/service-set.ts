@@ -2,13 +2,14 @@ import type { Configuration } from "./configuration/read-configuration.ts";
 import type { ServicePlan } from "./configuration/service-plan.ts";
 import type { ServiceTarget } from "./pipeline.ts";
 import type { Router } from "./router/router.ts";
-import { createServiceRouter } from "./routing.ts";
+import { createServiceRouter, type RoutedCategory, routeCategories } from "./routing.ts";
 import { type ServedService, type ServiceEnvironment, serveService } from "./served-service.ts";
 
 /** What is served at one moment. A request keeps to the one in which it began. */
 export interface ServedConfiguration {
   readonly configuration: Configuration;
   readonly services: readonly ServedService[];
+  readonly categories: readonly RoutedCategory[];
   readonly route: Router<ServiceTarget>;
 }
 
@@ -74,7 +75,8 @@ export async function createServiceSet(first: Configuration, environment: Servic
 }
 
 function servedFrom(configuration: Configuration, services: readonly ServedService[]): ServedConfiguration {
-  return { configuration, services, route: createServiceRouter(services, configuration.categories) };
+  const categories = routeCategories(configuration.categories, services);
+  return { configuration, services, categories, route: createServiceRouter(services, categories) };
 }
 
 /** Gets one service ready; what it resolves to changes over to it, and does not fail. */

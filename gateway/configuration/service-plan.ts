@@ -39,7 +39,7 @@ const dayMs = 86_400_000;
 /**
  * Joins the two sources; where both are what they were, the plan is the previous one. What gateway.yaml says of the timeout and of a code outweighs the file; the routes of both hold.
  *
- * @throws ServingError SERVICE_NOT_READY for a file whose names are out of bounds.
+ * @throws Error for a file whose names are out of bounds, or whose schema nests too deep.
  */
 export function planService(config: ServiceConfig, file: SchemaFile | undefined, previous?: ServicePlan): ServicePlan {
   if (previous !== undefined && previous.file === file && isDeepStrictEqual(previous.config, config)) return previous;

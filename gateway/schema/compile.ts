@@ -157,7 +157,8 @@ function tensorFrom(tensor: TensorDefinition | undefined): TensorShape | undefin
   return { datatype: tensor.datatype, shape: tensor.shape.map(Number) };
 }
 
-function withProtocolAttributes(schema: JsonSchema | undefined): JsonSchema {
+/** A schema of attributes, which the protocol's own may stand beside. */
+export function withProtocolAttributes(schema: JsonSchema | undefined): JsonSchema {
   if (schema === undefined) return { type: ["object", "null"], properties: protocolAttributes };
   if (typeof schema === "boolean") return schema;
   const declared = isRecord(schema.properties) ? schema.properties : {};

@@ -21,8 +21,13 @@ async function lastStage(dockerfile: string): Promise<Stage> {
   return stage;
 }
 
-/** Starts the image's entrypoint in its folder, with another configuration; gives its first line that says "listening". */
-async function firstAddress(stage: Stage, config: object): Promise<string> {
+/** Starts the image's entrypoint in its folder, with another configuration, and asks one of its listeners something. */
+async function askImage<Answer>(
+  stage: Stage,
+  config: object,
+  listener: "admin" | "public",
+  ask: (url: string) => Promise<Answer>,
+): Promise<Answer> {
   const file = join(stage.root, "config.json");
   await Bun.write(file, JSON.stringify(config));
   const [, main = ""] = stage.entrypoint;
@@ -35,8 +40,8 @@ async function firstAddress(stage: Stage, config: object): Promise<string> {
     let output = "";
     for await (const chunk of child.stdout) {
       output += new TextDecoder().decode(chunk);
-      const url = /"listener":"admin","url":"([^"]+)"/.exec(output)?.[1];
-      if (url !== undefined) return await (await fetch(`${url}/healthz`)).text();
+      const url = new RegExp(`"listener":"${listener}","url":"([^"]+)"`).exec(output)?.[1];
+      if (url !== undefined) return await ask(url);
     }
     throw new Error(output);
   } finally {
@@ -47,11 +52,15 @@ async function firstAddress(stage: Stage, config: object): Promise<string> {
 
 const local = { host: "127.0.0.1", port: 0 };
 
+const gatewayConfig = {
+  listen: local,
+  grpcListen: local,
+  admin: local,
+  services: [{ id: "echo", endpoints: ["http://127.0.0.1:1"] }],
+};
+
 describe.each([
-  [
-    "Dockerfile.gateway",
-    { listen: local, grpcListen: local, admin: local, services: [{ id: "echo", endpoints: ["http://127.0.0.1:1"] }] },
-  ],
+  ["Dockerfile.gateway", gatewayConfig],
   ["Dockerfile.loader", { listen: local, admin: local, services: [join(context, "config/services/echo")] }],
 ])("the image of %s", (dockerfile, config) => {
   test("is built by its own commands, runs as nobody in particular, and answers its health check", async () => {
@@ -61,9 +70,21 @@ describe.each([
     expect(stage.entrypoint[0]).toBe("bun");
     expect(stage.entrypoint.at(-1)).toMatch(/^\/etc\/athena\/(gateway|loader)\.yaml$/);
     expect(await Bun.file(join(stage.root, stage.entrypoint.at(-1) ?? "")).exists()).toBe(true);
-    expect(await firstAddress(stage, config)).toBe("ok\n");
+    const health = await askImage(stage, config, "admin", async (url) => (await fetch(`${url}/healthz`)).text());
+    expect(health).toBe("ok\n");
   }, 120_000);
 });
+
+test("the gateway's image brings the page about its services", async () => {
+  const sizes = await askImage(await lastStage("Dockerfile.gateway"), gatewayConfig, "public", async (url) => {
+    const page = await (await fetch(`${url}/docs`)).text();
+    const files = [...page.matchAll(/(?:src|href)="(\/[^"]+)"/g)].map(([, path = ""]) => path);
+    return Promise.all(files.map(async (path) => (await (await fetch(url + path)).text()).length));
+  });
+  expect(sizes).toHaveLength(3);
+  expect(Math.min(...sizes)).toBeGreaterThan(100);
+  expect(Math.max(...sizes)).toBeGreaterThan(1_000_000);
+}, 120_000);
 
 test("the loader's image carries ONNX Runtime for one platform only", async () => {
   const root = join(folder, "Dockerfile.loader/stage-1/app/node_modules/onnxruntime-node/bin/napi-v6");

@@ -1,4 +1,5 @@
 import { attributeTypesFrom, type CompiledService, compileService } from "../compile.ts";
+import { type JsonSchema, schemaFromDialect } from "../dialect.ts";
 import type { Check } from "./check.ts";
 import { compileDialect } from "./compile-dialect.ts";
 import { definitionFromFile, propertyOf } from "./definition-from-file.ts";
@@ -8,6 +9,8 @@ import type { Capability, SchemaFile } from "./schema-file.ts";
 export interface CompiledSchemaFile {
   readonly file: SchemaFile;
   readonly capabilities: readonly Capability[];
+  /** The JSON Schema that is nearest to what it says of requests, for documents. */
+  readonly jsonSchema: JsonSchema;
   readonly check: Check;
   /** Whether checking may change what it is given. */
   readonly rewrites: boolean;
@@ -20,11 +23,12 @@ export type Overlay = (told: CompiledService | undefined) => CompiledService;
  * Compiles a schema file for a service with this id. What the overlay gives for a definition is kept until it is asked for
  * another, so that each is compiled once.
  *
- * @throws ServingError SERVICE_NOT_READY for a file whose names are out of bounds.
+ * @throws Error for a file whose names are out of bounds, or whose schema nests too deep.
  */
 export function createOverlay(file: SchemaFile, id: string): Overlay {
   const { check, rewrites } = compileDialect(file.input, []);
-  const schemaFile: CompiledSchemaFile = { file, capabilities: file.capabilities, check, rewrites };
+  const jsonSchema = schemaFromDialect(file.input);
+  const schemaFile: CompiledSchemaFile = { file, capabilities: file.capabilities, jsonSchema, check, rewrites };
   const outputTypes = new Map(
     file.capabilities.flatMap(({ accepts }) =>
       accepts.map(({ name }) => [name, attributeTypesFrom(propertyOf(file.output, "payload", name))] as const),

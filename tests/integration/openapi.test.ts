@@ -1,0 +1,232 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import addFormats from "ajv-formats";
+import { addressOf, type ServiceProcess, startServiceProcess, waitUntilReady } from "../../cli/service-process.ts";
+import { post, startGateway, urlOf } from "./cluster.ts";
+
+const root = join(import.meta.dir, "../..");
+let folder: string;
+let loader: ServiceProcess;
+let gateway: ServiceProcess;
+
+const typed = `
+id: typed
+engine: { kind: echo }
+inputs:
+  data: { type: text, attributes: { encoding: { type: string, enum: [utf8] }, level: { type: integer, minimum: 2, multipleOf: 3 } } }
+  speech: { type: audio, required: false }
+  picture: { type: image, attributes: { encoding: { type: string, enum: [jpg] } } }
+outputs: { data: { type: text }, speech: { type: audio }, picture: { type: image } }
+parameters:
+  mode: { type: string, enum: [fast, exact] }
+  size: { type: number, exclusiveMinimum: 1 }
+  when: { type: string, format: date-time }
+requiredParameters: [mode, size, when]
+header: { type: object, properties: { app_id: { type: string }, scene: { type: string, minLength: 6 } }, required: [app_id, scene] }
+`.replace('  choice: { $ref: "#/$defs/none" }\n', "");
+
+/** Its parameter is known by nothing but a pattern, of which no example is made. */
+const patterned = `
+id: patterned
+engine: { kind: echo }
+inputs: { data: { type: text } }
+outputs: { data: { type: text } }
+parameters: { code: { type: string, pattern: "^[A-F]{3}-\\\\d{7}$" } }
+requiredParameters: [code]
+`;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "athena-openapi-"));
+  for (const [id, text] of Object.entries({ typed, patterned })) {
+    await mkdir(join(folder, id));
+    await writeFile(join(folder, id, "service.yaml"), text);
+  }
+  const local = { host: "127.0.0.1", port: 0 };
+  const models = join(root, "tests/fixtures/models");
+  const services = [
+    join(root, "config/services/echo"),
+    join(root, "config/services/mmocr"),
+    join(folder, "typed"),
+    join(folder, "patterned"),
+    join(models, "perceptron.onnx"),
+    join(models, "two-inputs.onnx"),
+  ];
+  loader = await startServiceProcess({
+    main: "loader/main.ts",
+    config: JSON.stringify({ listen: local, admin: local, services }),
+  });
+  const ids = ["echo", "mmocr", "typed", "patterned", "perceptron", "two-inputs"];
+  await waitUntilReady(loader, ids);
+  gateway = await startGateway(
+    ids.map((id) => ({
+      id,
+      endpoints: [urlOf(loader)],
+      ...(id === "echo" ? { schema: "s0echo", routes: [{ path: "/say", hosts: ["a.example.com"] }] } : {}),
+      ...(id === "typed" ? { codeMap: { 10909: 502, 10110: 429 } } : {}),
+    })),
+    {
+      schemas: [join(root, "tests/fixtures/schemas/schema_echo.json")],
+      categories: [
+        {
+          id: "any",
+          rules: [
+            { service: "typed", priority: 1, when: { "$.header.scene": "indoors", "$.payload.data.encoding": "utf8" } },
+            { service: "inner", when: { "$.parameter.any.kind": [7] } },
+            { service: "echo" },
+          ],
+        },
+        { id: "inner", rules: [{ service: "perceptron" }] },
+      ],
+    },
+  );
+});
+
+afterAll(async () => {
+  await gateway.stop(5000);
+  await loader.stop(5000);
+  await rm(folder, { recursive: true });
+});
+
+interface Operation {
+  readonly requestBody: {
+    readonly content: Record<string, { readonly examples?: Record<string, { value: unknown }> }>;
+  };
+  readonly responses: Record<string, unknown>;
+}
+
+interface Document {
+  readonly paths: Record<string, { readonly post?: Operation }>;
+  readonly components: { readonly schemas: Record<string, unknown> };
+}
+
+const get = (path: string) => fetch(`${urlOf(gateway)}${path}`, { redirect: "manual" });
+const documentAt = async (path: string) => (await (await get(path)).json()) as Document;
+
+function examplesOf(document: Document): readonly { path: string; name: string; value: unknown }[] {
+  return Object.entries(document.paths).flatMap(([path, { post: operation }]) =>
+    Object.entries(operation?.requestBody.content["application/json"]?.examples ?? {}).map(([name, { value }]) => ({
+      path,
+      name,
+      value,
+    })),
+  );
+}
+
+describe("the OpenAPI document of a gateway", () => {
+  test("is one, and so is that of each service and category", async () => {
+    const ids = ["echo", "s0echo", "mmocr", "typed", "patterned", "perceptron", "two-inputs", "any", "inner"];
+    for (const path of ["/openapi.json", ...ids.map((id) => `/openapi/${id}.json`)]) {
+      const response = await get(path);
+      expect(response.headers.get("content-type")).toBe("application/json; charset=utf-8");
+      const validator = new Validator();
+      const { valid, errors } = await validator.validate(await response.json());
+      expect({ path, valid, errors }).toEqual({ path, valid: true, errors: undefined });
+      expect(() => validator.resolveRefs()).not.toThrow();
+    }
+    expect((await get("/openapi/nobody.json")).status).toBe(404);
+  });
+
+  test("has for every service that one can be made for an example which the service answers", async () => {
+    const examples = examplesOf(await documentAt("/openapi.json"));
+    expect(examples.map(({ path, name }) => `${path} ${name}`)).toEqual([
+      "/v1/private/echo request",
+      "/v1/private/mmocr request",
+      "/v1/private/typed request",
+      "/v1/private/perceptron request",
+      "/v1/private/two-inputs request",
+      "/v1/private/any typed",
+      "/v1/private/any echo",
+      "/v1/private/inner perceptron",
+    ]);
+    for (const { path, name, value } of examples) {
+      const { status, body } = await post(`${urlOf(gateway)}${path}`, value);
+      expect({ path, name, status, header: body.header }).toMatchObject({ path, name, status: 200 });
+    }
+  });
+
+  test("describes the requests that the gateway takes: examples are what their schemas say", async () => {
+    const document = await documentAt("/openapi.json");
+    const compiler = new Ajv2020({ strict: false, logger: false });
+    addFormats.default(compiler);
+    compiler.addSchema({ ...document, $id: "openapi" });
+    for (const { path, name, value } of examplesOf(document)) {
+      if (name !== "request") continue;
+      const check = compiler.getSchema(`openapi#/components/schemas/${path.split("/").at(-1)}.Request`);
+      expect({ path, valid: check?.(value), errors: check?.errors }).toEqual({ path, valid: true, errors: null });
+    }
+  });
+
+  test("says what a service's own words are for its statuses, paths, limits and defaults", async () => {
+    const { paths, components } = await documentAt("/openapi/typed.json");
+    const { responses } = paths["/v1/private/typed"]?.post ?? expect.unreachable();
+    expect(responses["502"]).toMatchObject({
+      description: "Codes 10909, as this service has it. ENDPOINT_LOST (10222).",
+    });
+    expect(responses["503"]).toEqual({ $ref: "#/components/responses/Error503" });
+    expect(components.schemas["typed.Request"]).toMatchObject({
+      properties: {
+        parameter: { properties: { typed: { properties: { size: { exclusiveMinimum: 1 } } } } },
+        payload: {
+          properties: { picture: { required: ["image"], properties: { image: { contentEncoding: "base64" } } } },
+        },
+      },
+    });
+    const text = await (await get("/openapi/echo.json")).text();
+    expect(text).toContain("Also at `/v1/private/s0echo`, `/say` of a.example.com, `/v2/say` of api.example.com.");
+    expect(text).toContain('"default":"json"');
+    expect(text).not.toContain("constVal");
+  });
+
+  test("is changed when what is served is, and when a loader tells another definition", async () => {
+    const before = await (await get("/openapi.json")).text();
+    expect(await (await get("/openapi.json")).text()).toBe(before);
+    await writeFile(join(folder, "typed/service.yaml"), typed.replace("enum: [fast, exact]", "enum: [slow]"));
+    const admin = addressOf(loader, "admin");
+    expect((await fetch(`${admin}/v2/repository/models/typed/load`, { method: "POST" })).status).toBe(200);
+    const deadline = performance.now() + 10_000;
+    let after = before;
+    while (after === before && performance.now() < deadline) {
+      await Bun.sleep(20);
+      after = await (await get("/openapi.json")).text();
+    }
+    expect(after).toContain('"slow"');
+  });
+});
+
+describe("the page about the services", () => {
+  test("is made of the gateway's own files alone", async () => {
+    const response = await get("/docs");
+    expect(response.headers.get("content-security-policy")).toContain("default-src 'none'; script-src 'self'");
+    const page = await response.text();
+    const files = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path = ""]) => path);
+    expect(files.filter((path) => path !== "data:," && !path.startsWith("/docs/"))).toEqual([]);
+    for (const path of files.filter((file) => file !== "data:,")) {
+      const file = await get(path);
+      expect([path, file.status, file.headers.get("cache-control")]).toEqual([
+        path,
+        200,
+        expect.stringContaining("immutable"),
+      ]);
+      expect((await file.text()).length).toBeGreaterThan(100);
+    }
+    expect(page).not.toMatch(/<script>|style=/);
+  });
+
+  test("is where the predecessor's was led to", async () => {
+    for (const path of ["/swagger/index.html", "/swagger", "/docs/"]) {
+      const response = await get(path);
+      expect([response.status, response.headers.get("location")]).toEqual([302, "/docs"]);
+    }
+  });
+
+  test("leaves every other request to the services", async () => {
+    expect((await post(`${urlOf(gateway)}/docs`, {})).body.header).toMatchObject({
+      message: "service 'docs' not found",
+    });
+    expect((await get("/docs/other.js")).status).toBe(404);
+  });
+});
