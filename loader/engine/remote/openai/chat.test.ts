@@ -24,6 +24,7 @@ const done = "data: [DONE]\n\n";
 interface ChatOptions extends Partial<OpenaiOptions> {
   readonly parameters?: ParameterSchemas;
   readonly maxResponseBytes?: number;
+  readonly idleTimeoutMs?: number;
 }
 
 async function chatOf(answer: (socket: Socket) => unknown, { parameters, ...options }: ChatOptions = {}) {
@@ -170,7 +171,7 @@ describe("what goes wrong in an answer", () => {
       [endless, 10_000_000],
       [`${head}${delta("x".repeat(2000))}`, 1000],
     ] as const) {
-      const { errorOf } = await chatOf((socket) => socket.write(bytes), { maxResponseBytes });
+      const { errorOf } = await chatOf((socket) => socket.write(bytes), { maxResponseBytes, idleTimeoutMs: 30_000 });
       expect(await errorOf(ask("x"))).toMatchObject({ reason: "OUTPUT_UNEXPECTED" });
       await server?.untilClosed(1);
       server?.stop();
