@@ -116,15 +116,12 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
       watching?.[Symbol.dispose]();
       webSockets.adapter.drain();
       const { drainTimeoutMs } = served.current.configuration.config;
-      const complete = await Promise.all([
-        drainWithSessions(publicListener, sessions, drainTimeoutMs),
-        grpcListener.drain(drainTimeoutMs),
-      ]);
+      const isComplete = await drainWithSessions([publicListener, grpcListener], sessions, drainTimeoutMs);
       served[Symbol.dispose]();
       running?.[Symbol.dispose]();
       accessLog?.flush();
       adminListener.close();
-      return complete.every(Boolean);
+      return isComplete;
     },
   };
 }
@@ -261,15 +258,19 @@ function webSocketsFor(
 /** How long sessions that are ended by the drain have to tell their callers so. */
 const lastWordsMs = 1000;
 
-async function drainWithSessions(listener: Listener, sessions: SessionPipeline, timeoutMs: number): Promise<boolean> {
+async function drainWithSessions(
+  listeners: readonly Listener[],
+  sessions: SessionPipeline,
+  timeoutMs: number,
+): Promise<boolean> {
   let isCut = false;
   const timer = setTimeout(() => {
     isCut = sessions.active().size > 0;
     sessions.abortAll(new ServingError("DRAINING", "the gateway is shutting down"));
   }, timeoutMs);
-  const complete = await listener.drain(timeoutMs + lastWordsMs);
+  const complete = await Promise.all(listeners.map((listener) => listener.drain(timeoutMs + lastWordsMs)));
   clearTimeout(timer);
-  return complete && !isCut;
+  return complete.every(Boolean) && !isCut;
 }
 
 function serveFirst(first: Configuration, logger: Logger, now: () => number): Promise<ServiceSet> {

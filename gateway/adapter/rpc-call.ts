@@ -1,4 +1,11 @@
-import { type ContextValues, createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
+import {
+  Code,
+  ConnectError,
+  type ContextValues,
+  createContextKey,
+  createContextValues,
+  type HandlerContext,
+} from "@connectrpc/connect";
 import type { Call } from "../types.ts";
 import { targetOf } from "./http.ts";
 
@@ -34,6 +41,23 @@ export function callFromRpc(context: HandlerContext, service: string, version: s
     clientAddress: peer.clientAddress,
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
     header: (name) => context.requestHeader.get(name),
-    signal: context.signal,
+    signal: hangUpOf(context.signal),
   };
+}
+
+/** Whether a handler's signal has aborted because the call's deadline has passed, and not because its caller is gone. */
+export function isLate({ reason }: AbortSignal): boolean {
+  return reason instanceof ConnectError && reason.code === Code.DeadlineExceeded;
+}
+
+/** The caller's hang-up alone: the line keeps the deadline itself, and tells the two apart. */
+function hangUpOf(signal: AbortSignal): AbortSignal {
+  const controller = new AbortController();
+  const onAbort = (): void => {
+    if (!isLate(signal)) controller.abort();
+  };
+  if (signal.aborted) onAbort();
+  // The signal is the call's own and goes with it.
+  else signal.addEventListener("abort", onAbort, { once: true });
+  return controller.signal;
 }

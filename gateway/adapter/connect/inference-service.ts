@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { Code, ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
+import type { ConnectError, ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { connectErrorFrom } from "../../../proto/connect-error.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import {
@@ -17,7 +17,7 @@ import type { Pipeline } from "../../pipeline.ts";
 import type { SessionPipeline } from "../../session-pipeline.ts";
 import type { Call, SessionFrame } from "../../types.ts";
 import { type Exchange, exchangeFrom } from "../http.ts";
-import { callFromRpc } from "../rpc-call.ts";
+import { callFromRpc, isLate } from "../rpc-call.ts";
 import { httpStatusFromError } from "../status.ts";
 import { openSession } from "./session-frames.ts";
 
@@ -87,7 +87,7 @@ async function* resultsOf(
   { sessions, admission, slowReaderTimeoutMs }: InferenceServiceOptions,
 ): AsyncGenerator<InferResponse | undefined> {
   const call = callFromRpc(context, open.service, open.version);
-  const end = endOf(call.signal);
+  const end = endOf(context.signal);
   const session = sessions.open<InferResponse>({
     call: { ...call, signal: end.signal },
     caller: callerOf(admission, call),
@@ -117,9 +117,8 @@ function endOf(caller: AbortSignal): { readonly signal: AbortSignal; abort(error
   const controller = new AbortController();
   const abort = (error: ServingError): void => controller.abort(error);
   const onAbort = (): void => {
-    const isLate = ConnectError.from(caller.reason).code === Code.DeadlineExceeded;
     abort(
-      isLate
+      isLate(caller)
         ? new ServingError("DEADLINE_EXCEEDED", "the session's deadline has passed")
         : new ServingError("CANCELED", "the client hung up"),
     );
