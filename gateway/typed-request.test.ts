@@ -60,6 +60,12 @@ describe("a request that came as a message", () => {
     expect(() => checked({ parts: [{ ...part, type: PartType.TEXT }] })).toThrow("'$.payload.audio.audio'");
   });
 
+  test("keeps the resources and the priority that it names", () => {
+    expect(checked({ resourceIds: [7, 9, 7], priority: -3 })).toMatchObject({ resourceIds: [7, 9], priority: -3 });
+    expect(checked({})).toMatchObject({ resourceIds: [], priority: 0 });
+    expect(() => checked({ priority: 101 })).toThrow("'priority' must be from -100 to 100, got 101");
+  });
+
   test("has chunks that are checked in the same way", () => {
     const parts = create(InferRequestSchema, { parts: [part] }).parts;
     expect(validateChunk(service, envelopeFromParts(parts))).toEqual(parts);

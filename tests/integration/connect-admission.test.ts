@@ -1,0 +1,88 @@
+import { afterAll, expect, test } from "bun:test";
+import { createHash, randomBytes } from "node:crypto";
+import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
+import { addressOf } from "../../cli/service-process.ts";
+import { InferenceService } from "../../proto/gen/athena/v1/inference_pb.ts";
+import { PartType } from "../../proto/gen/athena/v1/part_pb.ts";
+import { CatalogService } from "../../proto/gen/athena/v1/service_pb.ts";
+import { Health } from "../../proto/gen/grpc/health/v1/health_pb.ts";
+import { startCluster } from "../conformance/oip/cluster.ts";
+
+const newKey = () => {
+  const id = randomBytes(6).toString("hex");
+  const key = `ak_${id}_${randomBytes(32).toString("base64url")}`;
+  return {
+    headers: { authorization: `Bearer ${key}` },
+    hash: `${id}:${createHash("sha256").update(key).digest("hex")}`,
+  };
+};
+const known = newKey();
+const narrow = newKey();
+const small = newKey();
+
+const cluster = await startCluster(["echo"], {
+  admission: {
+    apps: [
+      { id: "known", services: ["*"], keys: [known.hash] },
+      { id: "narrow", services: ["mm*"], keys: [narrow.hash] },
+      // A rate that gives nothing back while the test runs.
+      { id: "small", services: ["*"], keys: [small.hash], limits: { bytesPerSecond: 1, byteBurst: 2000 } },
+    ],
+  },
+});
+
+afterAll(async () => {
+  await cluster.stop();
+});
+
+const transports: readonly (readonly [string, Transport])[] = [
+  ["Connect", createConnectTransport({ baseUrl: cluster.url, httpVersion: "2" })],
+  ["gRPC", createGrpcTransport({ baseUrl: addressOf(cluster.gateway, "grpc") })],
+];
+
+const requestOf = (length: number, headers: Record<string, string> = {}) => ({
+  service: "echo",
+  headers,
+  parts: [{ name: "data", type: PartType.TEXT, data: new Uint8Array(length) }],
+});
+const codeOf = (call: Promise<unknown>): Promise<Code | "OK"> =>
+  call.then(
+    () => "OK",
+    (error) => ConnectError.from(error).code,
+  );
+
+test.each(transports)(
+  "over %s, calls of every kind and the catalog need a key, health does not",
+  async (_, transport) => {
+    const client = createClient(InferenceService, transport);
+    const catalog = createClient(CatalogService, transport);
+    async function* session() {
+      yield { message: { case: "open" as const, value: requestOf(1) } };
+    }
+    for (const [headers, wanted] of [
+      [known.headers, "OK"],
+      [narrow.headers, Code.PermissionDenied],
+      [{}, Code.Unauthenticated],
+    ] as const) {
+      const options = { headers };
+      expect(await codeOf(client.infer(requestOf(1), options))).toBe(wanted);
+      expect(await codeOf(Array.fromAsync(client.inferServerStream({ request: requestOf(1) }, options)))).toBe(wanted);
+      expect(await codeOf(Array.fromAsync(client.inferStream(session(), options)))).toBe(wanted);
+      const isKnown = wanted === Code.Unauthenticated ? wanted : "OK";
+      expect(await codeOf(catalog.listServices({}, options))).toBe(isKnown);
+    }
+    expect(await codeOf(createClient(Health, transport).check({}))).toBe("OK");
+    expect(await codeOf(client.infer(requestOf(1, { app_id: "other" }), known))).toBe(Code.PermissionDenied);
+  },
+);
+
+test("an app is charged for the data of its messages", async () => {
+  const [[, transport] = []] = transports;
+  if (transport === undefined) throw new Error("no transport");
+  const client = createClient(InferenceService, transport);
+  expect(await codeOf(client.infer(requestOf(1500), small))).toBe("OK");
+  // The last that something is left for is let in whole, and what follows waits until it is paid for.
+  expect(await codeOf(client.infer(requestOf(1500), small))).toBe("OK");
+  expect(await codeOf(client.infer(requestOf(1), small))).toBe(Code.ResourceExhausted);
+});
