@@ -17,6 +17,7 @@ import {
 import type { TcpListen } from "../../config/listen.ts";
 import type { Listener } from "./listener.ts";
 import { contextValuesFrom } from "./rpc-call.ts";
+import { inputOf } from "./timely-body.ts";
 
 /** What gRPC is served with. */
 export interface GrpcOptions {
@@ -87,7 +88,7 @@ function createHandler({ addServices, maxMessageBytes, jsonOptions }: GrpcOption
     const peer = contextValuesFrom({ clientAddress: request.socket.remoteAddress ?? "", holdOpen() {} });
     const call = universalRequestFromNodeRequest(request, response, undefined, peer);
     response.once("finish", () => discardRest(request));
-    handler({ ...call, body: inputOf(request) })
+    handler({ ...call, body: inputOf(handler, bodyOf(request)) })
       .then((answer) => universalResponseToNodeResponse(answer, response))
       // A call's own errors are answers: this one's client is gone.
       .catch(() => {});
@@ -95,7 +96,7 @@ function createHandler({ addServices, maxMessageBytes, jsonOptions }: GrpcOption
 }
 
 /** A call's input, whose stream outlives the loop that reads it. */
-async function* inputOf(request: Http2ServerRequest): AsyncGenerator<Uint8Array> {
+async function* bodyOf(request: Http2ServerRequest): AsyncGenerator<Uint8Array> {
   try {
     yield* request.iterator({ destroyOnReturn: false });
   } finally {

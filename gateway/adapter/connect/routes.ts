@@ -3,6 +3,7 @@ import { universalServerRequestFromFetch, universalServerResponseToFetch } from 
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { HttpBindings } from "../http.ts";
 import { contextValuesFrom } from "../rpc-call.ts";
+import { inputOf } from "../timely-body.ts";
 
 /** What Connect and gRPC-Web are served with. */
 export interface ConnectRoutesOptions {
@@ -39,7 +40,9 @@ export function createConnectRoutes({
     // Bun does not tell a request's version. The stock handlers refuse streams in both directions over HTTP/1.1; here they
     // work for a client that sends all of its messages before it reads.
     const universal = universalServerRequestFromFetch(request, { httpVersion: "2" });
-    return universalServerResponseToFetch(await handler({ ...universal, contextValues: contextValuesFrom(bindings) }));
+    const contextValues = contextValuesFrom(bindings);
+    const body = inputOf(handler, universal.body);
+    return universalServerResponseToFetch(await handler({ ...universal, body, contextValues }));
   };
   return (request, bindings) => {
     const handler = handlers.get(pathOf(request.url));
