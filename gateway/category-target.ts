@@ -22,7 +22,8 @@ export function createCategoryTarget(plan: CategoryPlan, find: FindTarget): Serv
       return Math.max(1, ...plan.rules.map(({ service }) => find(service)?.timeoutMs ?? 0));
     },
     get session() {
-      const sessions = plan.rules.map(({ service }) => find(service)?.session ?? unknown);
+      const sessions = plan.rules.flatMap(({ service }) => find(service)?.session ?? []);
+      if (sessions.length === 0) return unknown;
       return {
         idleTimeoutMs: Math.max(...sessions.map(({ idleTimeoutMs }) => idleTimeoutMs)),
         totalTimeoutMs: Math.max(...sessions.map(({ totalTimeoutMs }) => totalTimeoutMs)),
@@ -46,7 +47,7 @@ export function createCategoryTarget(plan: CategoryPlan, find: FindTarget): Serv
   };
 }
 
-/** For a rule that leads nowhere: such a session ends when its opening is read. */
+/** Where no rule leads anywhere: such a session ends when its opening is read. */
 const unknown = { idleTimeoutMs: 15_000, totalTimeoutMs: 15_000 };
 
 /** Parameters that the caller put under the category's name, under the name by which the service knows its own. */

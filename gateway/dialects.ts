@@ -49,6 +49,7 @@ export const ownMessages: Dialect<InferRequest, Envelope, InferResponse> = {
   received: () => "",
   otherBytes: ({ payload }) => payload.reduce((sum, { data }) => sum + data.length, 0),
   decode: (request) => envelopeFromRequest(request, request.service),
+  choose: (category, envelope) => category.choose?.(envelope),
   validate: (service, envelope, sid) => validate(service, envelope, sid),
   encode: (_, response) => response,
 };

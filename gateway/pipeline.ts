@@ -181,7 +181,7 @@ function meaningOf<Body, Request extends DecodedRequest, Answer>(
   if (asked.choose === undefined) return { target: asked, request };
   const chosen = dialect.choose?.(asked, request);
   if (chosen !== undefined) return chosen;
-  throw new ServingError("SERVICE_NOT_FOUND", `'${asked.id}' is a category, which only the unified protocol can call`);
+  throw new ServingError("SERVICE_NOT_FOUND", `'${asked.id}' is a category, which this protocol cannot call`);
 }
 
 function timeoutOf(target: ServiceTarget, call: Call, stated: number | undefined): number {

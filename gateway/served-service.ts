@@ -131,20 +131,33 @@ function viewOf(plan: ServicePlan, core: Core): ServedService {
   };
 }
 
+/** How long new endpoints may take to be probed; those that are not by then count as if they could not be called. */
+const maxPreparationMs = 10_000;
+
 /** The URLs of those of a plan's endpoints that are not members yet and cannot be called. */
 async function probeNewEndpoints(next: ServicePlan, core: Core, probes: ProbeSettings): Promise<ReadonlySet<string>> {
   const members = new Set(core.pool.endpoints().map(({ url }) => url));
   const probe = createProbe(next, { ...core, probes });
-  const unreachable = new Set<string>();
   const added = next.config.endpoints.filter(({ url }) => !members.has(url));
-  await forEachAtOnce(added, maxConcurrentProbes, async ({ url, weight }) => {
+  const unreachable = new Set(added.map(({ url }) => url));
+  const probing = forEachAtOnce(added, maxConcurrentProbes, async ({ url, weight }) => {
     try {
       await probe(createEndpoint(url, weight), AbortSignal.timeout(probes.timeoutMs));
+      unreachable.delete(url);
     } catch {
-      unreachable.add(url);
+      // It stays in the set.
     }
   });
+  await within(maxPreparationMs, probing);
   return unreachable;
+}
+
+/** Waits for something, but no longer than this. */
+export async function within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+  const late = Promise.withResolvers<void>();
+  const timer = setTimeout(late.resolve, timeoutMs);
+  await Promise.race([work, late.promise]);
+  clearTimeout(timer);
 }
 
 function takeOver(

@@ -3,7 +3,7 @@ import type { ServicePlan } from "./configuration/service-plan.ts";
 import type { ServiceTarget } from "./pipeline.ts";
 import type { Router } from "./router/router.ts";
 import { createServiceRouter, type RoutedCategory, routeCategories } from "./routing.ts";
-import { type ServedService, type ServiceEnvironment, serveService } from "./served-service.ts";
+import { type ServedService, type ServiceEnvironment, serveService, within } from "./served-service.ts";
 
 /** What is served at one moment. A request keeps to the one in which it began. */
 export interface ServedConfiguration {
@@ -91,10 +91,7 @@ async function prepare(
     return before.prepare(plan, config.healthCheck);
   }
   const service = start(plan);
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, maxPreparationMs);
-  await Promise.race([service.settled(), late.promise]);
-  clearTimeout(timer);
+  await within(maxPreparationMs, service.settled());
   return () => service;
 }
 

@@ -14,6 +14,7 @@ import {
   waitUntilReady,
 } from "../../cli/service-process.ts";
 import { post, urlOf } from "./cluster.ts";
+import { frameOf, openSocket, textOf } from "./websocket-client.ts";
 
 /*
  * A gateway whose configuration stands in a folder as Kubernetes makes one of a ConfigMap: every file is a symbolic link
@@ -25,6 +26,8 @@ const service = (id: string) => `id: ${id}\nengine: { kind: echo }
 inputs: { data: { type: text } }
 outputs: { data: { type: text } }
 parameters: { delayMs: { type: integer } }
+once: true
+stream: true
 slots: { total: 64, best: 64 }
 `;
 
@@ -236,6 +239,21 @@ describe("a configuration that changes while services are called", () => {
     expect(await upload.finish()).toStartWith("HTTP/1.1 200");
     const text = await (await fetch(`${addressOf(gateway, "admin")}/readyz`)).text();
     expect(text).not.toContain("two");
+  });
+
+  test("lets a session of a service that is taken out go on to its end", async () => {
+    await publishAndWait("applied", { "gateway.yaml": yaml([one, two]) });
+    await until(async () => (await ask("two")).status === 200);
+    const socket = await openSocket(`${urlOf(gateway)}/two`);
+    socket.send(frameOf("first", 0));
+    await socket.next();
+    expect(textOf(await socket.next())).toBe("first");
+    await publishAndWait("applied", { "gateway.yaml": yaml([one]) });
+    expect((await ask("two")).status).toBe(404);
+    socket.send(frameOf("last", 2));
+    const last = await socket.next();
+    expect([last.header.status, textOf(last)]).toEqual([2, "last"]);
+    expect((await socket.closed).code).toBe(1000);
   });
 
   test("is read when an operator asks for it, and tells what has changed or what is wrong", async () => {
