@@ -289,6 +289,13 @@ describe("an asynchronous service", () => {
     );
   });
 
+  test("is closed on its loop", async () => {
+    const { engine } = await start("Client");
+    expect(await ask(engine, requestOf({ text: "x" }))).toBe("x");
+    await engine.stop();
+    expect(await untilNoted(1)).toEqual(["closed"]);
+  });
+
   test("is cancelled when its caller hangs up", async () => {
     const { engine } = await start("gather");
     const caller = new AbortController();

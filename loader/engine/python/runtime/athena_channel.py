@@ -38,6 +38,9 @@ class Channel:
         self._writing = threading.Lock()
         self.max_frame_bytes = 1 << 28
 
+    def fileno(self):
+        return self._socket.fileno()
+
     @property
     def has_frame(self):
         """Whether a small frame can be received without a wait."""

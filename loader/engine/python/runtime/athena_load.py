@@ -11,7 +11,7 @@ from athena_call import WrapperFailed
 _METHODS = ("wrapperInit", "wrapperOnceExec", "wrapperCreate")
 
 
-def load(path, name, flush):
+def load(path, name, channel):
     """What runs the service in a file: that of the name, or else what is decorated in it, or else its class Wrapper."""
     module = _import(path)
     target = _find(module, name, os.path.basename(path))
@@ -19,7 +19,7 @@ def load(path, name, flush):
     if service_of(target) is not None:
         import athena_service
 
-        return athena_service.Runner(target, flush)
+        return athena_service.Runner(target, channel)
     if any(hasattr(target, method) for method in _METHODS):
         import athena_wrapper
 

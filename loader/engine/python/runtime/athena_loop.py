@@ -1,17 +1,20 @@
-"""The event loop on which asynchronous services compute, in a thread of its own."""
+"""The event loop on which asynchronous services compute, beside the thread that reads the loader's frames or instead of it."""
 
 import asyncio
 import collections
+import os
 import threading
+import traceback
 
 from athena._context import _current
 
 
 class Loop:
-    """Runs the coroutines of calls; `flush` sends what they left to be sent."""
+    """Runs the coroutines of calls, and sends what they left to be sent."""
 
-    def __init__(self, flush):
-        self._flush = flush
+    def __init__(self, channel):
+        self._channel = channel
+        self._thread = None
         self._loop = asyncio.new_event_loop()
         # What user code makes for the loop before it runs, locks of Python 3.8 for example, is made for this one.
         asyncio.set_event_loop(self._loop)
@@ -20,14 +23,46 @@ class Loop:
         self._is_flushing = False
 
     def start(self):
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        """Runs on a thread of its own."""
+        threading.Thread(target=self._run, daemon=True).start()
 
-    def run(self, coroutine):
+    def read(self, step):
+        """Runs on this thread, for ever, and calls `step`, which takes in one frame, whenever there is one."""
+
+        def on_readable():
+            try:
+                step()
+                while self._channel.has_frame:
+                    step()
+                self._channel.flush()
+            except BaseException:
+                # A worker that does not read is deaf.
+                traceback.print_exc()
+                os._exit(1)
+
+        self._loop.add_reader(self._channel, on_readable)
+        self._run()
+
+    def run(self, work):
+        """Does what a frame asks for, which for this loop is to begin a task."""
+        work()
+
+    put = run
+
+    def stop(self, end):
+        """Calls `end`, which ends the process, while the loop goes on."""
+        self._loop.remove_reader(self._channel)
+        threading.Thread(target=end, daemon=True).start()
+
+    def wait_for(self, coroutine):
         """Runs a coroutine to its end, for another thread that waits for it."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def call(self, function):
         """Calls a function on the loop's thread, in order. A burst of calls wakes it once."""
+        if threading.get_ident() == self._thread and not self._waiting:
+            function()
+            return
         self._waiting.append(function)
         if not self._is_woken:
             self._is_woken = True
@@ -60,7 +95,11 @@ class Loop:
 
     def _flush_now(self):
         self._is_flushing = False
-        self._flush()
+        self._channel.flush()
+
+    def _run(self):
+        self._thread = threading.get_ident()
+        self._loop.run_forever()
 
 
 class Task:

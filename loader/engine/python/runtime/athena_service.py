@@ -23,8 +23,7 @@ class Method:
 class Runner:
     """One service, ready to answer."""
 
-    def __init__(self, target, flush):
-        """`flush` sends what was left to be sent."""
+    def __init__(self, target, channel):
         self._target = target
         self._declared = service_of(target)
         self._instance = None
@@ -38,12 +37,14 @@ class Runner:
             raise TypeError("%s: it answers neither once-calls nor sessions" % target.__name__)
         self._description = self._describe()
         self._loop = None
-        is_async = any(method.signature.is_async for method in self._methods.values())
-        if is_async or inspect.iscoroutinefunction(getattr(target, "close", None)):
+        kinds = [method.signature.is_async for method in self._methods.values()]
+        if any(kinds) or inspect.iscoroutinefunction(getattr(target, "close", None)):
             # It takes its time to import.
             import athena_loop
 
-            self._loop = athena_loop.Loop(flush)
+            self._loop = athena_loop.Loop(channel)
+        # Where nothing needs a thread, the loop reads the loader's frames as well.
+        self.loop_alone = self._loop if all(kinds) else None
 
     def init(self, config):
         if inspect.isclass(self._target):
@@ -54,13 +55,13 @@ class Runner:
             self._instance = self._target(config) if takes_config else self._target()
             for name, method in self._methods.items():
                 method.function = getattr(self._instance, name)
-        if self._loop is not None:
+        if self._loop is not None and self.loop_alone is None:
             self._loop.start()
 
     def close(self):
         close = getattr(self._instance, "close", None)
         if inspect.iscoroutinefunction(close):
-            self._loop.run(close())
+            self._loop.wait_for(close())
         elif close is not None:
             close()
 

@@ -23,7 +23,7 @@ _TICK_S = 0.004
 
 
 class Threads:
-    """Runs work on `count` threads beside the one that reads; `flush` sends what work left to be sent."""
+    """Runs work on `count` threads beside the one that reads; `flush` sends what it left to be sent."""
 
     def __init__(self, count, flush):
         self._flush = flush
@@ -38,20 +38,19 @@ class Threads:
         self._is_watched = False
         self._alarm = threading.Lock()
         self._alarm.acquire()
-        for target in [self.work] * count + [self._watch]:
+        for target in [self._work_on] * count + [self._watch]:
             threading.Thread(target=target, daemon=True).start()
 
     def read(self, step):
-        """Calls `step`, which takes in one frame, for as long as it is this thread's turn."""
+        """Calls `step`, which takes in one frame, for as long as it is this thread's turn; then works, for ever."""
         self._step = step
         self._read(self._turn)
         self._flush()
+        self._work_on()
 
-    def work(self):
-        """Runs what is waiting, for ever."""
-        while True:
-            self._work.get()()
-            self._flush()
+    def stop(self, end):
+        """Calls `end`, which ends the process."""
+        end()
 
     def put(self, work):
         """Runs this on another thread."""
@@ -71,6 +70,11 @@ class Threads:
         with self._lock:
             if self._running == number:
                 self._running = 0
+
+    def _work_on(self):
+        while True:
+            self._work.get()()
+            self._flush()
 
     def _read(self, turn):
         try:

@@ -38,10 +38,8 @@ def main():
         # The loader knows why, and says when to end.
         channel.receive()
         os._exit(1)
-    threads = athena_threads.Threads(int(config["threads"]), channel.flush)
-    worker = Worker(channel, runner, threads, int(config["cancelGraceMs"]) / 1000)
-    threads.read(worker.take)
-    threads.work()
+    threads = runner.loop_alone or athena_threads.Threads(int(config["threads"]), channel.flush)
+    threads.read(Worker(channel, runner, threads, int(config["cancelGraceMs"]) / 1000).take)
 
 
 def _end_with_parent():
@@ -58,7 +56,7 @@ def _start(channel, config):
     """Loads the user's code and says READY, with what it tells about its service; or why not."""
     try:
         channel.send(frames.PROGRESS, 0, [frames.text("loading " + os.path.basename(config["wrapper"]))])
-        runner = athena_load.load(config["wrapper"], config["class"], channel.flush)
+        runner = athena_load.load(config["wrapper"], config["class"], channel)
         runner.init(json.loads(config["config"]))
         description = json.dumps(runner.description())
     except BaseException as error:  # sys.exit in user code too
@@ -92,7 +90,8 @@ class Worker:
             channel.flush()
         frame = channel.receive()
         if frame is None or frame[0] == frames.STOP:
-            self._stop()
+            self._threads.stop(self._stop)
+            return
         kind, call_id, fields = frame
         if kind == frames.EXEC:
             self._execute(athena_call.Call(self._calls, call_id, frames.Request(fields)))

@@ -18,6 +18,9 @@ _FIRST_TYPE = 1
 class Runner:
     """One wrapper, ready to answer."""
 
+    # It needs threads.
+    loop_alone = None
+
     def __init__(self, wrapper):
         self._wrapper = wrapper
         self._is_async = implements(wrapper, "wrapperOnceExecAsync") and not implements(wrapper, "wrapperOnceExec")
