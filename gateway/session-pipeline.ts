@@ -209,7 +209,7 @@ function meaningOf(called: Called, first: SessionFrame): Meant {
   const chosen = called.target.choose?.(first.envelope);
   const { target, compiled } =
     chosen === undefined ? called : { target: chosen.target, compiled: chosen.target.compiled() };
-  if (compiled === undefined) throw notReady(target.id);
+  if (compiled === undefined) throw notDescribed(target);
   if (chosen === undefined) return { target, compiled, first };
   return { target, compiled, first: { ...first, envelope: chosen.request }, headers: chosen.headers };
 }

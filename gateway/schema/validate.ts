@@ -1,5 +1,6 @@
 import type { InferRequest } from "../../proto/gen/athena/v1/inference_pb.ts";
 import { type Part, type PartDescription, PartType } from "../../proto/gen/athena/v1/part_pb.ts";
+import { maxPriority } from "../../proto/priority.ts";
 import type { Envelope, LiftedPart } from "../types.ts";
 import type { CompiledInput, CompiledOutput, CompiledService } from "./compile.ts";
 import { isRecord } from "./dialect.ts";
@@ -77,8 +78,6 @@ function assertNone(mistakes: readonly string[], tooLarge: readonly string[]): v
   if (mistakes.length > 0) throw errorFromMistakes("SCHEMA_VIOLATION", [...mistakes, ...tooLarge]);
   if (tooLarge.length > 0) throw errorFromMistakes("PAYLOAD_TOO_LARGE", tooLarge);
 }
-
-const maxPriority = 100;
 
 function priorityFrom({ priority = 0 }: Envelope, mistakes: string[]): number {
   if (Math.abs(priority) > maxPriority) {

@@ -2,9 +2,7 @@ import { ServingError } from "../../proto/errors.ts";
 import type { InferRequest } from "../../proto/gen/athena/v1/inference_pb.ts";
 import { type Part, type PartDescription, PartType } from "../../proto/gen/athena/v1/part_pb.ts";
 import type { OutputDefinition, ServiceDefinition } from "../../proto/gen/athena/v1/service_pb.ts";
-
-/** Few enough levels that the queue finds the highest at once. */
-const maxPriority = 100;
+import { maxPriority } from "../../proto/priority.ts";
 
 /**
  * The request as engines get it: an id where it had none, and every output that the service declares, with the
