@@ -42,6 +42,8 @@ const appSchema = z.strictObject({
     .array(z.string().regex(/^[A-Za-z0-9_.*-]{1,64}$/, "expected a service's id, in which '*' matches anything"))
     .min(1)
     .max(1024),
+  /** Whether it may load and unload those services too, where the gateway's `modelControl` is explicit. */
+  modelControl: z.boolean().default(false),
   keys: z.array(keyHashSchema).max(16).default([]),
   signatureKeys: z.array(signatureKeySchema).max(16).default([]),
   limits: limitsSchema.default({}),

@@ -152,6 +152,8 @@ export const gatewayConfigSchema = z
         timeoutMs: z.int().min(10).max(60_000).default(1000),
       })
       .prefault({}),
+    /** Whether the Open Inference Protocol's load and unload work here; the loaders must allow it too. */
+    modelControl: z.enum(["none", "explicit"]).default("none"),
     /** One line on standard output for each request. */
     accessLog: z.boolean().default(true),
     /** How often this file and the schema files are looked at; what has changed is served anew. 0: only when asked. */

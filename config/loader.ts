@@ -9,6 +9,8 @@ export const loaderConfigSchema = z.strictObject({
   services: z.array(z.string().min(1)).max(256),
   /** A folder whose subfolders are services that are loaded when an operator asks for them by name. */
   repository: z.string().min(1).optional(),
+  /** Whether gateways may load and unload services too; the admin address always may. */
+  modelControl: z.enum(["none", "explicit"]).default("none"),
   drainTimeoutMs: z.int().min(0).max(3_600_000).default(30_000),
   maxBodyBytes: z.int().min(1024).max(1_073_741_824).default(67_108_864),
 });

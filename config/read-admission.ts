@@ -15,6 +15,7 @@ import { ConfigError, loadConfig } from "./load.ts";
 export interface AppConfig {
   readonly id: string;
   readonly services: readonly string[];
+  readonly modelControl: boolean;
   /** `<id>:<SHA-256 in hex>`. */
   readonly keys: readonly string[];
   readonly signatureKeys: readonly { readonly key: string; readonly secret: string }[];

@@ -15,6 +15,7 @@ import { createHttpAdapter, type Exchange, type HttpAdapterOptions } from "./ada
 import { type FetchHandler, type Listener, listen, type WebSocketOptions } from "./adapter/listener.ts";
 import { addInferenceService, type GrpcServiceOptions } from "./adapter/oip/grpc-service.ts";
 import { createModelDirectory } from "./adapter/oip/models.ts";
+import { createModelControl } from "./adapter/oip/repository.ts";
 import { createRestAdapter, isRestUrl, type RestAdapterOptions } from "./adapter/oip/rest.ts";
 import { addReflection } from "./adapter/reflection.ts";
 import { createWebSocketAdapter, type WebSocketAdapterOptions } from "./adapter/websocket/adapter.ts";
@@ -82,9 +83,11 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
   const stages = createSharedStages(config, served, { inFlight, admission, now });
   const decode = createDecoder(config);
   const sessions = createSessionLine(config, stages, { isDraining, observer: observeSessions(metrics, accessLog) });
+  const directory = createModelDirectory(() => served.current.services);
   const common = {
     admission,
-    directory: createModelDirectory(() => served.current.services),
+    directory,
+    control: createModelControl(directory, config.modelControl === "explicit"),
     maxBodyBytes,
     isDraining,
     now,

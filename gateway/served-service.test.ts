@@ -33,6 +33,8 @@ function environment(described: string[] = []): ServiceEnvironment {
     infer: refuse,
     inferStream: refuse,
     listServices: refuse,
+    loadService: refuse,
+    unloadService: refuse,
     check: refuse,
     [Symbol.dispose]() {},
   };

@@ -6,12 +6,14 @@ import { createBalancer } from "./balancer/registry.ts";
 import { dispatch, dispatchSession } from "./client/dispatch.ts";
 import type { LoaderClient } from "./client/loader-client.ts";
 import type { RetryBudget } from "./client/retry-budget.ts";
+import type { CallOptions } from "./client/unary.ts";
 import type { ServicePlan } from "./configuration/service-plan.ts";
 import type { ServiceTarget } from "./pipeline.ts";
 import { createEndpoint } from "./pool/endpoint.ts";
 import { forEachAtOnce, type HealthCheck, maxConcurrentProbes, startHealthCheck } from "./pool/health-check.ts";
 import { createPool, type Pool } from "./pool/pool.ts";
 import { createSchemaRegistry, type SchemaRegistry } from "./schema/registry.ts";
+import { type ControlAction, controlService } from "./service-control.ts";
 import { createStatistics, type ServiceStatistics } from "./telemetry/statistics.ts";
 import type { Endpoint } from "./types.ts";
 
@@ -30,6 +32,8 @@ export interface ServedService extends Disposable {
   /** Resolves when the round of probes that is under way has ended; at once when none is. */
   settled(): Promise<void>;
   status(): ServiceStatus;
+  /** Loads it on its loaders, or takes it out of them. See {@link controlService}. */
+  control(action: ControlAction, bounds: CallOptions): Promise<void>;
   /**
    * Gets ready for another plan of the service in the same version: endpoints that are new are probed. What it resolves to
    * takes the plan over, at once and without failing, and gives the service as it is then. Calls under way at the service
@@ -117,6 +121,18 @@ function viewOf(plan: ServicePlan, core: Core): ServedService {
         ? { service: config.id, ready }
         : { service: config.id, ready, reason: "none of its endpoints can be called" };
     },
+    control: (action, bounds) =>
+      controlService(
+        action,
+        {
+          pool,
+          client,
+          probe: createProbe(plan, core),
+          probeTimeoutMs: core.probes.timeoutMs,
+          settled: () => core.healthCheck.settled(),
+        },
+        bounds,
+      ),
     async prepare(next, probes) {
       const unreachable = await probeNewEndpoints(next, core, probes);
       // Compiled now, and not in front of the first request.

@@ -4,6 +4,7 @@ import type { Logger } from "../config/logger.ts";
 import { createAdmin } from "./admin/server.ts";
 import { type LocatedManifest, loadManifest } from "./manifest/manifest.ts";
 import { readService } from "./manifest/read-service.ts";
+import { createRepository } from "./manifest/repository.ts";
 import { serve } from "./manifest/serve.ts";
 import { createServiceSet } from "./manifest/service-set.ts";
 import { answerFast, inferPath, isFast } from "./service/fast-path.ts";
@@ -70,13 +71,13 @@ export function startLoader(config: LoaderConfig, folder: string, logger: Logger
     observe: metrics.observe,
   });
   const resources = createResources({ catalog, isDraining, newId: newResourceId, now });
-  const routes = createRoutes({ catalog, inference, resources, isDraining, maxBodyBytes: config.maxBodyBytes });
+  const repository = config.modelControl === "explicit" ? createRepository(services, logger) : undefined;
+  const { maxBodyBytes } = config;
+  const routes = createRoutes({ catalog, inference, resources, repository, isDraining, maxBodyBytes });
   const listener = listen(config.listen, (request) => {
     const path = pathOf(request.url);
-    if (path === inferPath && isFast(request)) return answerFast(request, inference, config.maxBodyBytes);
-    if (path === inferStreamPath && isFastStream(request)) {
-      return answerFastStream(request, inference, config.maxBodyBytes);
-    }
+    if (path === inferPath && isFast(request)) return answerFast(request, inference, maxBodyBytes);
+    if (path === inferStreamPath && isFastStream(request)) return answerFastStream(request, inference, maxBodyBytes);
     return routes.get(path)?.(request) ?? new Response(null, { status: 404 });
   });
   const adminListener = listen(config.admin, createAdmin({ services, metrics, isDraining, logger }));

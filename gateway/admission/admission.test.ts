@@ -10,7 +10,14 @@ const digestOfHi = "SHA-256=j0NDRmSPa5bfid2pAcUXaxCm2Dlh3TwayItZstwyeqQ=";
 
 /** Admission for an app that a header names, with everything it was told to count. */
 function start(limits: AppLimits = {}) {
-  const app = appFromConfig({ id: "123", services: ["mmocr"], keys: [], signatureKeys: [], limits });
+  const app = appFromConfig({
+    id: "123",
+    services: ["mmocr"],
+    modelControl: false,
+    keys: [],
+    signatureKeys: [],
+    limits,
+  });
   const decisions: string[] = [];
   let open = 0;
   const admission = createAdmission({

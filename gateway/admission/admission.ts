@@ -17,6 +17,12 @@ export interface Caller {
    * @throws ServingError PERMISSION_DENIED, RATE_LIMITED, ADMISSION_UNAVAILABLE.
    */
   admit(request: AdmissionRequest): Ticket | Promise<Ticket>;
+  /**
+   * In place of the other steps, for what is no call: may the app load and unload this service?
+   *
+   * @throws ServingError PERMISSION_DENIED.
+   */
+  assertMayControl(service: string): void;
 }
 
 /** What an app wants. */
@@ -81,7 +87,15 @@ export function createAdmission(options: AdmissionOptions): Admission {
     try {
       const identity = await options.identify(request);
       const byteCount = Math.min(declaredBytes(request), options.maxBodyBytes);
-      return { app: identity.app.id, admit: (wanted) => admit(identity, { ...wanted, byteCount }, options) };
+      return {
+        app: identity.app.id,
+        admit: (wanted) => admit(identity, { ...wanted, byteCount }, options),
+        assertMayControl(service) {
+          if (identity.app.mayControl(service)) return;
+          options.metrics.decided(identity.app.id, "denied");
+          throw new ServingError("PERMISSION_DENIED", `the app may not load and unload service '${service}'`);
+        },
+      };
     } catch (error) {
       options.metrics.decided("", decisionFrom(error));
       throw error;
@@ -217,7 +231,7 @@ const openAdmitted = prove({ nameApp: (header) => header, spend() {} });
 const openTicket: Ticket = { accept: () => openAdmitted, [Symbol.dispose]() {} };
 
 /** The caller while no admission is configured. */
-export const openCaller: Caller = { app: "", admit: () => openTicket };
+export const openCaller: Caller = { app: "", admit: () => openTicket, assertMayControl() {} };
 
 /** Admission while none is configured: everybody may do everything, and no request costs anything here. */
 export const openAdmission: Admission = () => openCaller;

@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { appFromConfig } from "./app-rights.ts";
 
-const appWith = (services: readonly string[], limits = {}) =>
-  appFromConfig({ id: "a", services, keys: [], signatureKeys: [], limits });
+const appWith = (services: readonly string[], limits = {}, modelControl = false) =>
+  appFromConfig({ id: "a", services, modelControl, keys: [], signatureKeys: [], limits });
 
 describe("an app", () => {
   test("may call what its list names, with '*' for any run of characters", () => {
@@ -11,6 +11,12 @@ describe("an app", () => {
     expect(["mmocr", "asr-", "asr-zh", "x.test.y.v1", ".test..v1"].filter((id) => !app.mayCall(id))).toEqual([]);
     expect(["mmocr2", "MMOCR", "asr", "x.test.v1", ".test.v1", ""].filter((id) => app.mayCall(id))).toEqual([]);
     expect(appWith(["*"]).mayCall("anything")).toBe(true);
+  });
+
+  test("may load and unload what it may call, if it may at all", () => {
+    expect(appWith(["mmocr"]).mayControl("mmocr")).toBe(false);
+    const operator = appWith(["mmocr"], {}, true);
+    expect([operator.mayControl("mmocr"), operator.mayControl("echo")]).toEqual([true, false]);
   });
 
   test("may call exactly what a regular expression of its pattern matches", () => {

@@ -6,6 +6,8 @@ export interface App {
   readonly id: string;
   /** Whether it may call a service. */
   mayCall(service: string): boolean;
+  /** Whether it may load and unload a service. */
+  mayControl(service: string): boolean;
   /** undefined: not limited. */
   readonly requests: Rate | undefined;
   readonly bytes: Rate | undefined;
@@ -16,9 +18,11 @@ export interface App {
 /** Makes an app of its configuration. */
 export function appFromConfig(config: AppConfig): App {
   const { limits } = config;
+  const mayCall = matcherOf(config.services);
   return {
     id: config.id,
-    mayCall: matcherOf(config.services),
+    mayCall,
+    mayControl: (service) => config.modelControl && mayCall(service),
     requests: rateFrom(limits.requestsPerSecond, limits.requestBurst),
     bytes: rateFrom(limits.bytesPerSecond, limits.byteBurst),
     maxCalls: limits.concurrentCalls,

@@ -8,6 +8,11 @@ import {
   type StreamInput,
 } from "../../proto/gen/athena/v1/inference_pb.ts";
 import {
+  LoadServiceRequestSchema,
+  RepositoryService,
+  UnloadServiceRequestSchema,
+} from "../../proto/gen/athena/v1/repository_pb.ts";
+import {
   CatalogService,
   DescribeServiceRequestSchema,
   type DescribeServiceResponse,
@@ -55,6 +60,10 @@ export interface LoaderClient extends Disposable {
   describe(endpoint: Endpoint, service: ServiceName, options: CallOptions): Promise<DescribeServiceResponse>;
   /** Reads what a loader serves. */
   listServices(endpoint: Endpoint, options: CallOptions): Promise<ListServicesResponse>;
+  /** Loads a service on a loader, or loads it anew; resolves when it serves. */
+  loadService(endpoint: Endpoint, serviceId: string, options: CallOptions): Promise<void>;
+  /** Takes a service out of a loader; resolves when its calls have finished. */
+  unloadService(endpoint: Endpoint, serviceId: string, options: CallOptions): Promise<void>;
   /** Resolves when a loader says that it serves the service; throws SERVICE_NOT_READY when it says that it does not. */
   check(endpoint: Endpoint, serviceId: string, options: CallOptions): Promise<void>;
 }
@@ -90,6 +99,14 @@ export function createLoaderClient(options: LoaderClientOptions = {}): LoaderCli
     },
     listServices: (endpoint, bounds) =>
       call(endpoint, CatalogService.method.listServices, create(ListServicesRequestSchema), "catalog", bounds),
+    async loadService(endpoint, serviceId, bounds) {
+      const request = create(LoadServiceRequestSchema, { service: serviceId });
+      await call(endpoint, RepositoryService.method.loadService, request, serviceId, bounds);
+    },
+    async unloadService(endpoint, serviceId, bounds) {
+      const request = create(UnloadServiceRequestSchema, { service: serviceId });
+      await call(endpoint, RepositoryService.method.unloadService, request, serviceId, bounds);
+    },
     async check(endpoint, serviceId, bounds) {
       const request = create(HealthCheckRequestSchema, { service: serviceId });
       const { status } = await call(endpoint, Health.method.check, request, serviceId, bounds);

@@ -21,6 +21,7 @@ import {
 import { announceHeader, formatLoad, loadHeader } from "../../proto/metadata.ts";
 import type { EngineInput } from "../engine/engine.ts";
 import type { CallBounds, Inference } from "./inference.ts";
+import { addRepository, type Repository } from "./repository-routes.ts";
 import { addResources } from "./resource-routes.ts";
 import type { Resources } from "./resources.ts";
 import type { Catalog, Served } from "./served.ts";
@@ -31,6 +32,8 @@ export interface RoutesOptions {
   readonly catalog: Catalog;
   readonly inference: Inference;
   readonly resources: Resources;
+  /** Undefined: services are loaded and unloaded at the admin address alone. */
+  readonly repository: Repository | undefined;
   readonly isDraining: () => boolean;
   readonly maxBodyBytes: number;
 }
@@ -47,6 +50,7 @@ export function createRoutes(options: RoutesOptions): ReadonlyMap<string, RouteH
   addInference(router, options.inference);
   addCatalog(router, options.catalog);
   addResources(router, options.resources);
+  addRepository(router, options);
   addHealth(router, options);
   // Bun does not tell a request's version. Sessions need HTTP/2, and over HTTP/1.1 the stock handler would refuse them
   // itself; here they work for a client that sends all of its chunks before it reads.

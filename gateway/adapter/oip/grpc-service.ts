@@ -9,16 +9,21 @@ import {
   type ModelInferResponse,
   type ModelStreamInferResponse,
   ModelStreamInferResponseSchema,
+  type RepositoryModelLoadRequest,
+  type RepositoryModelUnloadRequest,
 } from "../../../proto/gen/inference/grpc_service_pb.ts";
-import type { Admission } from "../../admission/admission.ts";
+import type { Admission, Caller } from "../../admission/admission.ts";
 import type { Pipeline } from "../../pipeline.ts";
+import type { ControlAction } from "../../service-control.ts";
+import type { Call } from "../../types.ts";
 import { type Exchange, exchangeFrom } from "../http.ts";
 import { callFromRpc } from "../rpc-call.ts";
 import { httpStatusFromError } from "../status.ts";
 import { grpcConfiguration, grpcMetadata, grpcStatistics } from "./grpc-answer.ts";
 import { finalResponseParameter } from "./grpc-request.ts";
 import { configurationFrom, metadataFrom, serverMetadata } from "./metadata.ts";
-import { indexOf, isServerReady, loadingIsElsewhere, type ModelDirectory } from "./models.ts";
+import { indexOf, isServerReady, type ModelDirectory } from "./models.ts";
+import type { ModelControl } from "./repository.ts";
 import { modelStatisticsFrom } from "./statistics.ts";
 
 /** What the protocol's gRPC service is built from. */
@@ -26,6 +31,7 @@ export interface GrpcServiceOptions {
   readonly pipeline: Pipeline<ModelInferRequest, ModelInferResponse>;
   readonly admission: Admission;
   readonly directory: ModelDirectory;
+  readonly control: ModelControl;
   /** Told of every inference when its answer is known. */
   readonly observe: (exchange: Exchange) => void;
   readonly isDraining: () => boolean;
@@ -39,14 +45,26 @@ const ownCodeHeader = "triton_grpc_error";
 export function addInferenceService(router: ConnectRouter, options: GrpcServiceOptions): void {
   const { admission, directory, isDraining } = options;
   /** What is not about health is for apps that admission knows. */
-  const answer = async <Answer>(context: HandlerContext, make: () => Answer): Promise<Answer> => {
+  const answer = async <Answer>(
+    context: HandlerContext,
+    make: (caller: Caller, call: Call) => Answer | Promise<Answer>,
+  ): Promise<Answer> => {
     try {
-      await admission(callFromRpc(context, "", ""));
-      return make();
+      const call = callFromRpc(context, "", "");
+      return await make(await admission(call), call);
     } catch (thrown) {
       throw connectErrorFrom(thrown);
     }
   };
+  const control = (
+    action: ControlAction,
+    { modelName: model, parameters }: RepositoryModelLoadRequest | RepositoryModelUnloadRequest,
+    context: HandlerContext,
+  ) =>
+    answer(context, async (caller, { signal, timeoutMs }) => {
+      await options.control({ action, model, parameters: Object.keys(parameters), caller, signal, timeoutMs });
+      return {};
+    });
   router.service(GRPCInferenceService, {
     serverLive: () => ({ live: true }),
     serverReady: () => ({ ready: !isDraining() && isServerReady(directory) }),
@@ -61,8 +79,8 @@ export function addInferenceService(router: ConnectRouter, options: GrpcServiceO
       answer(context, () => grpcStatistics(directory.statistics(name, version).map(modelStatisticsFrom))),
     repositoryIndex: ({ ready }, context) =>
       answer(context, () => ({ models: indexOf(directory, ready).map((entry) => ({ ...entry })) })),
-    repositoryModelLoad: (_, context) => answer(context, refuseLoading),
-    repositoryModelUnload: (_, context) => answer(context, refuseLoading),
+    repositoryModelLoad: (request, context) => control("load", request, context),
+    repositoryModelUnload: (request, context) => control("unload", request, context),
     async modelInfer(request, context) {
       const result = await infer(request, context, options);
       if (result instanceof ServingError) throw connectErrorFrom(result);
@@ -107,8 +125,4 @@ async function* inferEach(
     }
     yield create(ModelStreamInferResponseSchema, { inferResponse: result });
   }
-}
-
-function refuseLoading(): never {
-  throw new ServingError("UNSUPPORTED_OPERATION", loadingIsElsewhere);
 }

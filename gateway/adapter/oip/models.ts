@@ -1,6 +1,8 @@
 import { ServingError } from "../../../proto/errors.ts";
 import type { ServiceStatus } from "../../admin/server.ts";
+import type { CallOptions } from "../../client/unary.ts";
 import type { CompiledService } from "../../schema/compile.ts";
+import type { ControlAction } from "../../service-control.ts";
 import { type VersionStatistics, zeros } from "../../telemetry/statistics.ts";
 import { shown } from "./parameters.ts";
 
@@ -9,6 +11,7 @@ export interface Model {
   readonly target: { readonly id: string; compiled(version?: string): CompiledService | undefined };
   readonly statistics: { read(): readonly VersionStatistics[] };
   status(): ServiceStatus;
+  control(action: ControlAction, bounds: CallOptions): Promise<void>;
 }
 
 /** Gives a model by its name, and its definition. */
@@ -37,10 +40,6 @@ export interface IndexEntry {
   /** For a person; "" when there is nothing to say. */
   readonly reason: string;
 }
-
-/** What loading and unloading a model is answered with. */
-export const loadingIsElsewhere =
-  "models are loaded and unloaded at their loaders' admin addresses, not at the gateway";
 
 /** Builds the directory of a gateway's services, which may be others each time they are asked for. */
 export function createModelDirectory(models: () => readonly Model[]): ModelDirectory {

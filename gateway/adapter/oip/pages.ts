@@ -1,6 +1,9 @@
 import { ServingError } from "../../../proto/errors.ts";
+import type { Caller } from "../../admission/admission.ts";
+import type { ControlAction } from "../../service-control.ts";
 import { configurationFrom, metadataFrom, serverMetadata } from "./metadata.ts";
-import { indexOf, isServerReady, loadingIsElsewhere, type ModelDirectory } from "./models.ts";
+import { indexOf, isServerReady, type ModelDirectory } from "./models.ts";
+import type { ModelControl } from "./repository.ts";
 import { modelStatisticsFrom } from "./statistics.ts";
 
 /** What is asked of a page. */
@@ -9,8 +12,13 @@ export interface PageRequest {
   readonly model: string;
   /** "": whichever is served. */
   readonly version: string;
+  readonly caller: Caller;
+  /** Aborts when the caller hangs up. */
+  readonly signal: AbortSignal;
   /** Gives the request's body, which is short. Throws ServingError. */
   readBody(): Promise<string>;
+  /** Lets the connection be silent until the answer. */
+  holdOpen(): void;
 }
 
 /** One page about the server or a model. */
@@ -31,12 +39,13 @@ interface PageAnswer {
 /** What the pages are made from. */
 export interface PageSources {
   readonly directory: ModelDirectory;
+  readonly control: ModelControl;
   readonly isDraining: () => boolean;
 }
 
 /** The pages of the protocol, and of its extensions that work here. */
 export function pagesOf(sources: PageSources): readonly Page[] {
-  const { directory } = sources;
+  const { directory, control } = sources;
   const index = async ({ readBody }: PageRequest) => ({ body: indexOf(directory, isReadyOnly(await readBody())) });
   return [
     { method: "GET", path: "/v2", answer: () => ({ body: serverMetadata }) },
@@ -50,13 +59,22 @@ export function pagesOf(sources: PageSources): readonly Page[] {
     ...modelPages(directory),
     { method: "POST", path: "/v2/repository/index", answer: index },
     { method: "POST", path: "/v2/repository/:repository/index", answer: index },
-    { method: "POST", path: "/v2/repository/models/:name/load", answer: refuseLoading },
-    { method: "POST", path: "/v2/repository/models/:name/unload", answer: refuseLoading },
+    controlPage("load", control),
+    controlPage("unload", control),
   ];
 }
 
-function refuseLoading(): never {
-  throw new ServingError("UNSUPPORTED_OPERATION", loadingIsElsewhere);
+function controlPage(action: ControlAction, control: ModelControl): Page {
+  return {
+    method: "POST",
+    path: `/v2/repository/models/:model/${action}`,
+    async answer({ model, caller, signal, readBody, holdOpen }) {
+      const parameters = Object.keys(memberOf(await readBody(), "parameters", isObject) ?? {});
+      holdOpen();
+      await control({ action, model, parameters, caller, signal });
+      return { body: {} };
+    },
+  };
 }
 
 function healthPages({ directory, isDraining }: PageSources): readonly Page[] {
@@ -111,13 +129,28 @@ function statisticsPage(directory: ModelDirectory, model: string, version: strin
 }
 
 function isReadyOnly(body: string): boolean {
-  if (body.trim() === "") return false;
+  return memberOf(body, "ready", (value) => typeof value === "boolean") ?? false;
+}
+
+/** One member of a body that may be empty. Throws ServingError for one that is no JSON object, or has another kind of value. */
+function memberOf<Value>(body: string, name: string, is: (value: unknown) => value is Value): Value | undefined {
+  if (body.trim() === "") return undefined;
+  const value = objectFrom(body)[name];
+  if (value === undefined || value === null) return undefined;
+  if (!is(value)) throw new ServingError("SCHEMA_VIOLATION", `${name}: is of the wrong type`);
+  return value;
+}
+
+function objectFrom(body: string): Readonly<Record<string, unknown>> {
   try {
     const document: unknown = JSON.parse(body);
-    const ready = typeof document === "object" && document !== null && "ready" in document ? document.ready : false;
-    if (typeof ready === "boolean") return ready;
+    if (isObject(document)) return document;
   } catch {
     // Told below.
   }
-  throw new ServingError("MALFORMED_ENVELOPE", 'expected {"ready": true or false}');
+  throw new ServingError("MALFORMED_ENVELOPE", "the request must be a JSON object");
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,6 +1,6 @@
 import { type Context, Hono } from "hono";
 import { ServingError } from "../../../proto/errors.ts";
-import type { Admission } from "../../admission/admission.ts";
+import { type Admission, openCaller } from "../../admission/admission.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import { readBody, readBytes } from "../body.ts";
 import { callFromContext, type Exchange, exchangeFrom, type HttpBindings } from "../http.ts";
@@ -10,12 +10,14 @@ import type { RestBody } from "./decode-request.ts";
 import type { RestAnswer } from "./encode-answer.ts";
 import type { ModelDirectory } from "./models.ts";
 import { type Page, pagesOf } from "./pages.ts";
+import type { ModelControl } from "./repository.ts";
 
 /** What the REST adapter is built from. */
 export interface RestAdapterOptions {
   readonly pipeline: Pipeline<RestBody, RestAnswer>;
   readonly admission: Admission;
   readonly directory: ModelDirectory;
+  readonly control: ModelControl;
   readonly maxBodyBytes: number;
   /** Told of every inference when its answer is known. */
   readonly observe: (exchange: Exchange) => void;
@@ -72,7 +74,8 @@ export function createRestAdapter(options: RestAdapterOptions): Hono<{ Bindings:
 
 /** A model's paths may name its version. */
 function variantsOf(path: string): readonly string[] {
-  return path.includes(":model") ? [path, path.replace(":model", ":model/versions/:version")] : [path];
+  const isVersioned = path.startsWith("/v2/models/:model");
+  return isVersioned ? [path, path.replace(":model", ":model/versions/:version")] : [path];
 }
 
 async function infer(context: RestContext, options: RestAdapterOptions): Promise<Response> {
@@ -103,10 +106,15 @@ async function show(page: Page, context: RestContext, options: RestAdapterOption
     isCut = true;
   };
   try {
-    if (page.isOpen !== true) await options.admission(callFromContext(context));
-    const readPageBody = () => readBody(context.req.raw, { ...pageBodyBounds, onLate });
-    const asked = { model: modelOf(context), version: versionOf(context), readBody: readPageBody };
-    const { body, status = 200 } = await page.answer(asked);
+    const caller = page.isOpen ? openCaller : await options.admission(callFromContext(context));
+    const { body, status = 200 } = await page.answer({
+      model: modelOf(context),
+      version: versionOf(context),
+      caller,
+      signal: context.req.raw.signal,
+      readBody: () => readBody(context.req.raw, { ...pageBodyBounds, onLate }),
+      holdOpen: () => context.env.holdOpen(),
+    });
     return Response.json(body, { status, headers: headersFrom(options.isDraining()) });
   } catch (thrown) {
     return failureFrom(ServingError.from(thrown), headersFrom(isCut || options.isDraining()));
