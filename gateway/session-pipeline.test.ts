@@ -227,7 +227,7 @@ describe("a session", () => {
   });
 
   test("of a service for once-calls is one call", async () => {
-    for (const place of [3, undefined] as const) {
+    for (const place of [3, 2, undefined] as const) {
       const line = setUp({ once: true, stream: false });
       expect(await collect(open(line, andSilence(frame("a", place))))).toEqual(["3 a"]);
     }

@@ -304,12 +304,15 @@ async function* onceAnswer(answer: Promise<InferResponse>): AsyncGenerator<{ res
   yield { response: await answer };
 }
 
-/** A frame that is all of its session is a once-call where the service answers such; it may answer nothing else. */
+/**
+ * A frame that is all of its session is a once-call where the service answers such. It may answer nothing else: then its
+ * first frame is that whether it says so, ends the input, or says nothing.
+ */
 function isOnce({ id, definition: { once, stream } }: CompiledService, place: Place | undefined): boolean {
   if (!once) return false;
   if (place === 3) return true;
   if (stream) return false;
-  if (place === undefined) return true;
+  if (place === undefined || place === 2) return true;
   throw new ServingError("SCHEMA_VIOLATION", `'$.header.status' must be 3: service '${id}' answers once-calls only`);
 }
 

@@ -1,100 +1,132 @@
-import { afterAll, expect, test } from "bun:test";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { type Client, createClient, type Transport } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
-import { assert, asyncProperty, constantFrom, record, uint8Array } from "fast-check";
-import { addressOf } from "../../cli/service-process.ts";
-import { InferenceService } from "../../proto/gen/athena/v1/inference_pb.ts";
-import { type Part, PartType } from "../../proto/gen/athena/v1/part_pb.ts";
-import { WebSocketRequestSchema, WebSocketResponseSchema } from "../../proto/gen/athena/v1/websocket_pb.ts";
-import { startCluster } from "../conformance/oip/cluster.ts";
-import { post } from "./cluster.ts";
+import { afterAll, describe, expect, test } from "bun:test";
+import { join } from "node:path";
+import { type Arbitrary, assert, asyncProperty } from "fast-check";
+import { addressOf, startServiceProcess, waitUntilReady } from "../../cli/service-process.ts";
+import { drawText } from "../fixtures/drawn-text.ts";
+import { startGateway, urlOf } from "./cluster.ts";
+import { createMessageDialects } from "./dialects/messages.ts";
+import { createOpenInferenceDialects } from "./dialects/open-inference.ts";
+import type { AnswerPart, Dialect, Question } from "./dialects/question.ts";
+import { echoQuestions, identitiesQuestions, perceptronQuestions, severalQuestions } from "./dialects/questions.ts";
+import { createUnifiedDialects } from "./dialects/unified.ts";
 
-const cluster = await startCluster(["echo"]);
-const { url } = cluster;
+/* One question, asked in every protocol: the answers must be the same to the byte. */
+
+const services = ["echo", "perceptron", "several", "identities", "mmocr"];
+const root = join(import.meta.dir, "../..");
+const folders = services.map((name) =>
+  ["echo", "mmocr"].includes(name)
+    ? join(root, "config/services", name)
+    : join(root, "tests/fixtures/models", `${name}.onnx`),
+);
+const local = { host: "127.0.0.1", port: 0 };
+const loader = await startServiceProcess({
+  main: "loader/main.ts",
+  config: JSON.stringify({ listen: local, admin: local, services: folders }),
+});
+await waitUntilReady(loader, services);
+const gateway = await startGateway(services.map((id) => ({ id, endpoints: [urlOf(loader)] })));
+const [url, grpc] = [urlOf(gateway), addressOf(gateway, "grpc")];
 
 afterAll(async () => {
-  await cluster.stop();
+  await gateway.stop();
+  await loader.stop();
 });
 
-interface Input {
-  readonly data: Uint8Array;
-  readonly format: string;
-}
-
-/** An answer's parts as every protocol has them: attributes are texts, data is bytes. */
-type Parts = readonly { readonly name: string; readonly attributes: object; readonly data: Uint8Array }[];
-type Protocol = (input: Input) => Promise<Parts>;
-
-const envelopeOf = ({ data, format }: Input) => ({
-  header: { app_id: "1", status: 3 },
-  payload: { data: { format, text: Buffer.from(data).toString("base64") } },
-});
-const messageOf = ({ data, format }: Input) => ({
-  service: "echo",
-  headers: { app_id: "1" },
-  parts: [{ name: "data", type: PartType.TEXT, attributes: { format }, data }],
-});
-/** Without the place in the answer, which a session has and a once-call has not. */
-const attributesOf = ({ seq, status, ...rest }: Readonly<Record<string, unknown>>): object =>
-  Object.fromEntries(Object.entries(rest).map(([key, value]) => [key, String(value)]));
-const fromMessage = (parts: readonly Part[] = []): Parts =>
-  parts.map(({ name, attributes, data }) => ({ name, attributes: attributesOf(attributes), data }));
-
-function fromPayload(payload: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {}): Parts {
-  return Object.entries(payload).map(([name, { text, ...rest }]) => ({
-    name,
-    attributes: attributesOf(rest),
-    data: new Uint8Array(Buffer.from(String(text), "base64")),
-  }));
-}
-
-const over = (transport: Transport): Protocol => {
-  const client: Client<typeof InferenceService> = createClient(InferenceService, transport);
-  return async (input) => fromMessage((await client.infer(messageOf(input))).parts);
+const dialects: Readonly<Record<string, Dialect>> = {
+  ...createUnifiedDialects(url),
+  ...createMessageDialects(url, grpc),
+  ...createOpenInferenceDialects(url, grpc),
 };
 
-/** Sends one frame and gives what the frames that come until the close are: the acknowledgement, perhaps, and the answer. */
-async function framesFor(
-  frame: string | Uint8Array<ArrayBuffer>,
-  subprotocol?: string,
-): Promise<(string | ArrayBuffer)[]> {
-  const socket = new WebSocket(`${url.replace("http", "ws")}/echo`, subprotocol);
-  socket.binaryType = "arraybuffer";
-  const frames: (string | ArrayBuffer)[] = [];
-  socket.onopen = () => socket.send(frame);
-  socket.onmessage = ({ data }) => void frames.push(data);
-  await new Promise((resolve) => {
-    socket.onclose = resolve;
-  });
-  return frames;
+/** In which protocols a question was asked. */
+type Asked = Set<string>;
+
+/** Asks in every protocol that has a form for the question, and compares the answers; gives the first. */
+async function askAll(question: Question, asked: Asked): Promise<readonly AnswerPart[]> {
+  const able = Object.entries(dialects).filter(([, { takes }]) => takes?.(question) ?? true);
+  const answers = await Promise.all(
+    able.map(async ([name, { ask }]) => {
+      asked.add(name);
+      // A protocol may give outputs in the order that it was asked for them.
+      return [name, (await ask(question)).toSorted((a, b) => a.name.localeCompare(b.name))] as const;
+    }),
+  );
+  const first = answers[0]?.[1] ?? [];
+  const wanted = question.wishes;
+  expect(answers.length).toBeGreaterThan(15);
+  for (const [name, answer] of answers) {
+    // The Open Inference Protocol alone leaves out what was not asked for.
+    const parts =
+      name.startsWith("inference protocol") && Object.keys(wanted).length > 0
+        ? first.filter((part) => part.name in wanted)
+        : first;
+    expect({ name, answer }).toEqual({ name, answer: [...parts] });
+  }
+  return first;
 }
 
-const protocols: Readonly<Record<string, Protocol>> = {
-  http: async (input) => fromPayload((await post(`${url}/echo`, envelopeOf(input))).body.payload),
-  connect: over(createConnectTransport({ baseUrl: url, httpVersion: "1.1" })),
-  "connect json": over(createConnectTransport({ baseUrl: url, httpVersion: "2", useBinaryFormat: false })),
-  "grpc-web": over(createGrpcWebTransport({ baseUrl: url, httpVersion: "1.1" })),
-  grpc: over(createGrpcTransport({ baseUrl: addressOf(cluster.gateway, "grpc") })),
-  websocket: async (input) =>
-    fromPayload(JSON.parse(String((await framesFor(JSON.stringify(envelopeOf(input)))).at(-1))).payload),
-  "websocket proto": async (input) => {
-    const open = { ...messageOf(input), headers: { app_id: "1", status: "3" } };
-    const request = create(WebSocketRequestSchema, { message: { case: "open", value: open }, end: true });
-    const frames = await framesFor(new Uint8Array(toBinary(WebSocketRequestSchema, request)), "athena.v1.proto");
-    const answers = frames.map((frame) => fromBinary(WebSocketResponseSchema, new Uint8Array(frame as ArrayBuffer)));
-    return answers.flatMap(({ response }) => fromMessage(response?.parts));
-  },
-};
+async function askMany(
+  questions: Arbitrary<Question>,
+  numRuns: number,
+  check: (question: Question, answer: readonly AnswerPart[]) => void,
+): Promise<Asked> {
+  const asked: Asked = new Set();
+  const property = asyncProperty(questions, async (question) => check(question, await askAll(question, asked)));
+  await assert(property, { numRuns });
+  return asked;
+}
 
-test("a service's answer is the same to the byte over every protocol", async () => {
-  const inputs = record({ data: uint8Array({ minLength: 1, maxLength: 3000 }), format: constantFrom("plain", "wav") });
-  const property = asyncProperty(inputs, async (input) => {
-    const answers = await Promise.all(Object.values(protocols).map((ask) => ask(input)));
-    const byName = Object.fromEntries(Object.keys(protocols).map((name, index) => [name, answers[index]]));
-    const [first] = answers;
-    expect(first?.[0]?.data).toEqual(input.data);
-    expect(byName).toEqual(Object.fromEntries(Object.keys(protocols).map((name) => [name, first])));
+const everyDialect = Object.keys(dialects).toSorted();
+const dataOf = (answer: readonly AnswerPart[], name: string): Uint8Array =>
+  answer.find((part) => part.name === name)?.data ?? new Uint8Array();
+
+describe("the answer is the same to the byte in every protocol", () => {
+  test("of the service echo, whatever its data is", async () => {
+    const asked = await askMany(echoQuestions, 40, ({ parts }, answer) => {
+      expect(answer.map(({ data }) => data)).toEqual(parts.map(({ data }) => data));
+    });
+    expect([...asked].toSorted()).toEqual(everyDialect);
   });
-  await assert(property, { numRuns: 30 });
+
+  test("of a model that computes", async () => {
+    const asked = await askMany(perceptronQuestions, 15, (_, answer) => {
+      expect(answer).toMatchObject([{ name: "y", attributes: { datatype: "FP32" } }]);
+    });
+    expect([...asked].toSorted()).toEqual(everyDialect);
+  });
+
+  test("of a model with 64-bit integers, doubles and texts", async () => {
+    await askMany(severalQuestions, 15, ({ parts }, answer) => {
+      const [signed, , , texts] = parts.map(({ data }) => data);
+      const doubled = new BigInt64Array(new Uint8Array(signed ?? []).buffer).map((value) => value + value);
+      expect(dataOf(answer, "doubled")).toEqual(new Uint8Array(doubled.buffer));
+      expect(dataOf(answer, "same")).toEqual(texts ?? new Uint8Array());
+    });
+  });
+
+  test("of a model with every datatype", async () => {
+    await askMany(identitiesQuestions, 15, ({ parts }, answer) => {
+      for (const { name, data } of parts) expect(dataOf(answer, `${name}_out`)).toEqual(data);
+    });
+  });
+
+  test("of the service mmocr, for pictures with several words, one and none", async () => {
+    const one = { text: "ATHENA", x: 20, y: 55, size: 44 };
+    const picture = { width: 240, height: 80, background: "white", lines: [one] };
+    const more = [one, { text: "port 30889", x: 20, y: 110, size: 32 }];
+    const cases = [
+      [{ ...picture, height: 140, lines: more }, "json", 3],
+      [picture, "plain", 1],
+      [{ ...picture, lines: [] }, "json", 0],
+    ] as const;
+    for (const [drawn, format, words] of cases) {
+      const data = await drawText(drawn);
+      const parts = [{ name: "data", member: "image" as const, attributes: { encoding: "png" }, data }];
+      const answer = await askAll({ service: "mmocr", parts, wishes: { boxes: { format } } }, new Set());
+      expect(answer).toMatchObject([{ name: "boxes", attributes: { compress: "raw", encoding: "utf8", format } }]);
+      const [{ result }] = JSON.parse(new TextDecoder().decode(dataOf(answer, "boxes")));
+      expect(result).toHaveLength(words);
+    }
+  });
 });
