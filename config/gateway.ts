@@ -156,7 +156,7 @@ export const gatewayConfigSchema = z
     modelControl: z.enum(["none", "explicit"]).default("none"),
     /** One line on standard output for each request. */
     accessLog: z.boolean().default(true),
-    /** How often this file and the schema files are looked at; what has changed is served anew. 0: only when asked. */
+    /** How often this file and the files that it names are looked at; what has changed is served anew. 0: only when asked. */
     reloadIntervalMs: z.union([z.literal(0), z.int().min(10).max(3_600_000)]).default(1000),
     /** Whether documents about the services are on the public address; on unless told, but off beside `admission`. */
     docs: z.boolean().optional(),

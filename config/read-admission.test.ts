@@ -71,9 +71,36 @@ redis: { urlEnv: NOT_SET_EITHER }`),
     ]);
   });
 
+  test("refuses a key set that is none, without a word of what is in it", async () => {
+    await Bun.write(join(folder, "keys.json"), '{"password": "hunter2"}');
+    await Bun.write(join(folder, "keys.txt"), "hunter2");
+    for (const file of ["keys.json", "keys.txt"]) {
+      expect(mistakesOf(`apps: []\ntokens: [{ issuer: i, audience: a, jwksFile: ${file} }]`)).toEqual([
+        `tokens.0.jwksFile: ${file} is not a JSON Web Key Set`,
+      ]);
+    }
+  });
+
+  test("tells every file that it reads, those that it cannot have as well", async () => {
+    await Bun.write(
+      join(folder, "some.yaml"),
+      'apps: [{ id: "1", services: ["*"], signatureKeys: [{ key: a, secretFile: gone }] }]',
+    );
+    const files: string[] = [];
+    const block = parseConfig(
+      "{ appsFile: some.yaml, tokens: [{ issuer: i, audience: a, jwksFile: none.json }] }",
+      admissionSchema,
+      "admission",
+    );
+    expect(() => readAdmission(block, folder, (path) => files.push(path))).toThrow(ConfigError);
+    expect(files).toEqual(["some.yaml", "gone", "none.json"].map((name) => join(folder, name)));
+  });
+
   test("names a mistake in a file of apps with the file and its line", async () => {
     await Bun.write(join(folder, "bad.yaml"), 'apps:\n  - { id: "1", services: [] }\n');
-    expect(() => read("appsFile: bad.yaml")).toThrow(/bad\.yaml cannot be used:\n {2}line 2: apps\.0\.services/);
+    expect(() => read("appsFile: bad.yaml")).toThrow(
+      /admission cannot be used:\n {2}bad\.yaml: line 2: apps\.0\.services/,
+    );
   });
 });
 

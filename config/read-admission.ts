@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { dirname, resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
+import { z } from "zod";
 import {
   type AdmissionBlock,
   type AppBlock,
@@ -43,11 +44,16 @@ export interface AdmissionConfig {
 
 /**
  * Reads the files and the environment variables that an admission block names; `folder` is the configuration file's.
- * A relative path begins at the folder of the file in which it stands.
+ * A relative path begins at the folder of the file in which it stands. `noteFile` is told of every file before it is
+ * read, by its absolute path.
  *
  * @throws ConfigError with every one of them that cannot be had, by its key; never with what is in them.
  */
-export function readAdmission(block: AdmissionBlock, folder: string): AdmissionConfig {
+export function readAdmission(
+  block: AdmissionBlock,
+  folder: string,
+  noteFile: (path: string) => void = () => {},
+): AdmissionConfig {
   const mistakes: string[] = [];
   const attempt = (key: string, read: () => string): string => {
     try {
@@ -57,8 +63,13 @@ export function readAdmission(block: AdmissionBlock, folder: string): AdmissionC
       return "";
     }
   };
+  const textOf = (path: string, from: string): string => {
+    noteFile(resolve(from, path));
+    return textOfFile(path, from);
+  };
   const appsPath = block.appsFile === undefined ? undefined : resolve(folder, block.appsFile);
-  const apps = appsPath === undefined ? (block.apps ?? []) : loadConfig(appsPath, appsFileSchema).apps;
+  if (appsPath !== undefined) noteFile(appsPath);
+  const apps = appsPath === undefined ? (block.apps ?? []) : appsOf(appsPath, mistakes);
   const appsFolder = appsPath === undefined ? folder : dirname(appsPath);
   const config: AdmissionConfig = {
     apps: apps.map((app, index) => ({
@@ -66,7 +77,7 @@ export function readAdmission(block: AdmissionBlock, folder: string): AdmissionC
       limits: { ...block.limits, ...app.limits },
       signatureKeys: app.signatureKeys.map((entry, at) => ({
         key: entry.key,
-        secret: attempt(`apps.${index}.signatureKeys.${at}`, () => secretOf(entry, appsFolder)),
+        secret: attempt(`apps.${index}.signatureKeys.${at}`, () => secretOf(entry, (path) => textOf(path, appsFolder))),
       })),
     })),
     signature: block.signature,
@@ -75,7 +86,7 @@ export function readAdmission(block: AdmissionBlock, folder: string): AdmissionC
       jwks:
         issuer.jwksFile === undefined
           ? undefined
-          : attempt(`tokens.${index}.jwksFile`, () => textOf(issuer.jwksFile ?? "", folder)),
+          : attempt(`tokens.${index}.jwksFile`, () => keySetOf(issuer.jwksFile ?? "", (path) => textOf(path, folder))),
     })),
     redis: block.redis && {
       ...block.redis,
@@ -86,10 +97,36 @@ export function readAdmission(block: AdmissionBlock, folder: string): AdmissionC
   return config;
 }
 
-function secretOf(entry: AppBlock["signatureKeys"][number], folder: string): string {
+function appsOf(path: string, mistakes: string[]): readonly AppBlock[] {
+  try {
+    return loadConfig(path, appsFileSchema).apps;
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    mistakes.push(...error.mistakes.map((mistake) => `${basename(path)}: ${mistake}`));
+    return [];
+  }
+}
+
+const keySetSchema = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) });
+
+function keySetOf(path: string, textOf: (path: string) => string): string {
+  const text = textOf(path);
+  // What is wrong with it is not told: it may be another file, with secrets in it.
+  if (!keySetSchema.safeParse(parsed(text)).success) throw new Error(`${path} is not a JSON Web Key Set`);
+  return text;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function secretOf(entry: AppBlock["signatureKeys"][number], textOf: (path: string) => string): string {
   if (entry.secret !== undefined) return entry.secret;
-  const secret =
-    entry.secretEnv === undefined ? textOf(entry.secretFile ?? "", folder).trim() : variable(entry.secretEnv);
+  const secret = entry.secretEnv === undefined ? textOf(entry.secretFile ?? "").trim() : variable(entry.secretEnv);
   if (secret.length < 16) throw new Error("the secret has fewer than 16 characters");
   return secret;
 }
@@ -100,7 +137,7 @@ function variable(name: string): string {
   return value;
 }
 
-function textOf(path: string, folder: string): string {
+function textOfFile(path: string, folder: string): string {
   try {
     return readFileSync(resolve(folder, path), "utf8");
   } catch (error) {

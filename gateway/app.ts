@@ -1,9 +1,7 @@
-import { dirname, resolve } from "node:path";
 import type { ConnectRouter } from "@connectrpc/connect";
 import type { GatewayConfig } from "../config/gateway.ts";
 import { ConfigError } from "../config/load.ts";
 import type { Logger } from "../config/logger.ts";
-import { readAdmission } from "../config/read-admission.ts";
 import { ServingError } from "../proto/errors.ts";
 import { addCatalog } from "./adapter/connect/catalog-service.ts";
 import { addPublicInference, type InferenceServiceOptions } from "./adapter/connect/inference-service.ts";
@@ -23,7 +21,7 @@ import { createByteBudget } from "./adapter/websocket/inbox.ts";
 import { createAdmin } from "./admin/server.ts";
 import { type Admission, openAdmission } from "./admission/admission.ts";
 import { createInFlight, type InFlight } from "./admission/in-flight.ts";
-import { startAdmission } from "./admission/start.ts";
+import { type RunningAdmission, startAdmission } from "./admission/start.ts";
 import { createLoaderClient } from "./client/loader-client.ts";
 import { createRetryBudget } from "./client/retry-budget.ts";
 import { type Configuration, readConfiguration } from "./configuration/read-configuration.ts";
@@ -67,7 +65,6 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
   const now = () => performance.now();
   const reading = await readFirst(path);
   const { config } = reading.result;
-  const admissionConfig = config.admission && readAdmission(config.admission, dirname(resolve(path)));
   const served = await serveFirst(reading.result, logger, now);
   let draining = false;
   const isDraining = (): boolean => draining;
@@ -77,7 +74,7 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
   const inFlight = createInFlight(config.limits.maxRequestsInFlight);
   addInFlightGauge(metrics.registry, inFlight.count);
   const means = { logger, registry: metrics.registry, maxBodyBytes, now, wallClock: Date.now };
-  const running = admissionConfig && (await startAdmission(admissionConfig, means));
+  const running = reading.result.admission && (await startAdmission(reading.result.admission, means));
   const admission = running?.admission ?? openAdmission;
   const accessLog = config.accessLog ? createAccessLog() : undefined;
   const stages = createSharedStages(config, served, { inFlight, admission, now });
@@ -98,7 +95,7 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
   };
   const streams = { ...config.sessions, sessions, admission, decode, isDraining };
   const webSockets = webSocketsFor(config, streams);
-  const reloader = reloaderFor(path, reading, { served, metrics, logger, isDraining });
+  const reloader = reloaderFor(path, reading, { served, running, metrics, logger, isDraining });
   const services = () => served.current.services.map((service) => service.status());
   const admin = createAdmin({ metrics, isDraining, services, reload: reloader.reload });
   const addOwnServices = ownServices(config, stages, { ...common, sessions }, served);
@@ -293,16 +290,22 @@ function reloaderFor(
   first: FirstReading,
   parts: {
     readonly served: ServiceSet;
+    /** Undefined while admission is off. */
+    readonly running: RunningAdmission | undefined;
     readonly metrics: GatewayMetrics;
     readonly logger: Logger;
     readonly isDraining: () => boolean;
   },
 ): Reloader {
-  const { served, metrics, logger, isDraining } = parts;
+  const { served, running, metrics, logger, isDraining } = parts;
   return createReloader({
     path,
     first,
-    apply: (configuration) => served.apply(configuration),
+    async apply(configuration) {
+      using apps = configuration.admission && (await running?.prepare(configuration.admission));
+      const change = await served.apply(configuration);
+      return apps === undefined ? change : { ...change, apps: apps.takeOver() };
+    },
     observe(result) {
       metrics.observeReload(result.outcome);
       if (result.outcome === "applied") for (const service of result.removed) metrics.forget(service);

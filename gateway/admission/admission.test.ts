@@ -20,11 +20,15 @@ function start(limits: AppLimits = {}) {
   });
   const decisions: string[] = [];
   let open = 0;
+  const credential = { kind: "key", hash: "" } as const;
   const admission = createAdmission({
-    async identify(request) {
-      if (request.header("x-app") === null) throw new ServingError("UNAUTHENTICATED", "nobody");
-      return { app, digest: request.header("digest") ?? undefined };
-    },
+    credentials: () => ({
+      async identify(request) {
+        if (request.header("x-app") === null) throw new ServingError("UNAUTHENTICATED", "nobody");
+        return { app, credential, digest: request.header("digest") ?? undefined };
+      },
+      appOf: (identity) => identity.app,
+    }),
     limits: createMemoryLimits(() => 0),
     maxBodyBytes: 1000,
     metrics: {

@@ -1,6 +1,6 @@
 import { type Reason, ServingError } from "../../proto/errors.ts";
 import type { App } from "./app-rights.ts";
-import type { Identity } from "./credentials.ts";
+import type { Credentials, Identity } from "./credentials.ts";
 import { isRefusal, type Kind, type LimitName, type LimitStore, type Refusal } from "./limit-store.ts";
 import { assertDigest, type SignedRequest } from "./signature.ts";
 
@@ -66,7 +66,8 @@ export type Decision = "admitted" | "unauthenticated" | "denied" | "app-mismatch
 
 /** What admission is made from. */
 export interface AdmissionOptions {
-  readonly identify: (request: SignedRequest) => Promise<Identity>;
+  /** Those of the configuration that holds now. */
+  readonly credentials: () => Pick<Credentials, "identify" | "appOf">;
   readonly limits: LimitStore;
   readonly metrics: AdmissionObserver;
   /** No body is larger: one that declares more is refused later, and must not be charged for all of it. */
@@ -85,7 +86,7 @@ export interface AdmissionObserver {
 export function createAdmission(options: AdmissionOptions): Admission {
   return async (request) => {
     try {
-      const identity = await options.identify(request);
+      const identity = await options.credentials().identify(request);
       const byteCount = Math.min(declaredBytes(request), options.maxBodyBytes);
       return {
         app: identity.app.id,
@@ -113,8 +114,10 @@ type Wanted = AdmissionRequest & { readonly byteCount: number };
 
 async function admit(identity: Identity, wanted: Wanted, options: AdmissionOptions): Promise<Ticket> {
   try {
-    const share = await takeShare(identity.app, wanted, options.limits);
-    return createTicket(identity, wanted, share, options);
+    // A WebSocket may have been open for hours: its next session is a new request, for which what holds now counts.
+    const app = options.credentials().appOf(identity);
+    const share = await takeShare(app, wanted, options.limits);
+    return createTicket({ app, digest: identity.digest }, wanted, share, options);
   } catch (error) {
     options.metrics.decided(identity.app.id, decisionFrom(error));
     throw error;
@@ -122,7 +125,7 @@ async function admit(identity: Identity, wanted: Wanted, options: AdmissionOptio
 }
 
 function createTicket(
-  { app, digest }: Identity,
+  { app, digest }: Pick<Identity, "app" | "digest">,
   { byteCount, kind }: Wanted,
   share: Disposable,
   { limits, metrics }: AdmissionOptions,

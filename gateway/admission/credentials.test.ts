@@ -5,7 +5,7 @@ import { parseConfig } from "../../config/load.ts";
 import { readAdmission } from "../../config/read-admission.ts";
 import { ServingError } from "../../proto/errors.ts";
 import { appFromConfig } from "./app-rights.ts";
-import { createCredentialCheck, type Identity } from "./credentials.ts";
+import { type Credentials, createCredentials, type Identity } from "./credentials.ts";
 import { createMemoryReplays } from "./memory-replays.ts";
 import type { SignedRequest } from "./signature.ts";
 import { requestOf, signedHeaders, signedUrl } from "./test-signer.ts";
@@ -17,30 +17,32 @@ const signing = { key: "k", secret: "0123456789abcdef", date: "Tue, 03 Jun 2025 
 const at = 1_748_937_600_000;
 
 const tokens: TokenCheck = {
-  async appOf(token) {
-    if (token === "known.to.us") return "one";
-    if (token === "known.to.issuer") return "nobody";
+  async senderOf(token) {
+    if (token === "known.to.us") return { app: "one", issuer: "i" };
+    if (token === "known.to.issuer") return { app: "nobody", issuer: "i" };
     throw new ServingError("UNAUTHENTICATED", "the token is not a JWT");
   },
+  knows: (issuer) => issuer === "i",
+  prepare: () => expect.unreachable(),
   [Symbol.dispose]() {},
 };
 
-function start(signature = "{}") {
-  let now = at;
-  const block = parseConfig(
-    `apps: [{ id: one, services: ["*"], keys: ["00112233aabb:${hash}"], signatureKeys: [{ key: k, secret: 0123456789abcdef }] }]
-signature: ${signature}`,
-    admissionSchema,
-    "admission",
-  );
-  const config = readAdmission(block, "/");
-  const check = createCredentialCheck({
+const oneApp = `apps: [{ id: one, services: ["*"], keys: ["00112233aabb:${hash}"], signatureKeys: [{ key: k, secret: 0123456789abcdef }] }]`;
+
+function credentialsOf(text: string, now: () => number, check: TokenCheck = tokens): Credentials {
+  const config = readAdmission(parseConfig(text, admissionSchema, "admission"), "/");
+  return createCredentials({
     config,
     apps: new Map(config.apps.map((app) => [app.id, appFromConfig(app)])),
-    replays: createMemoryReplays(() => now, config.signature.maxRemembered),
-    tokens,
-    wallClock: () => now,
+    replays: createMemoryReplays(now, config.signature.maxRemembered),
+    tokens: check,
+    wallClock: now,
   });
+}
+
+function start(signature = "{}") {
+  let now = at;
+  const { identify: check } = credentialsOf(`${oneApp}\nsignature: ${signature}`, () => now);
   return { check, advance: (ms: number) => (now += ms) };
 }
 
@@ -132,5 +134,42 @@ describe("a signature", () => {
     }
     expect(await outcomeOf(check(signedHeaders(signing)))).toBe("one");
     expect(await outcomeOf(check(signedHeaders({ ...signing, body: "x" })))).toStartWith("ADMISSION_UNAVAILABLE");
+  });
+});
+
+describe("credentials of a later configuration", () => {
+  const before = credentialsOf(oneApp, () => at);
+  const app = (rest: string, id = "one") => `apps: [{ id: ${id}, services: [echo]${rest} }]`;
+  const key = `, keys: ["00112233aabb:${hash}"]`;
+  const signature = (secret: string) => `, signatureKeys: [{ key: k, secret: ${secret} }]`;
+  const requests: Readonly<Record<string, SignedRequest>> = {
+    key: withHeaders({ "x-api-key": apiKey }),
+    signature: signedUrl(signing),
+    token: withHeaders({ authorization: "Bearer known.to.us" }),
+  };
+  const gone = "the credential of this connection does not hold any more";
+
+  for (const [name, text, known, check] of [
+    ["that has the app and all of its credentials", oneApp, ["key", "signature", "token"]],
+    ["that has the key no more", app(signature("0123456789abcdef")), ["signature", "token"]],
+    ["that has another secret", app(key + signature("fedcba9876543210")), ["key", "token"]],
+    ["that has the app no more", "apps: []", []],
+    ["in which the key is another app's", app(key, "two"), []],
+    ["that has the issuer no more", oneApp, ["key", "signature"], { ...tokens, knows: () => false }],
+  ] as const) {
+    test(`know who was known before, ${name}`, async () => {
+      const after = credentialsOf(text, () => at, check);
+      for (const [kind, request] of Object.entries(requests)) {
+        const identity = await before.identify(request);
+        if (known.some((one) => one === kind)) expect(after.appOf(identity)).toMatchObject({ id: "one" });
+        else expect(() => after.appOf(identity)).toThrow(gone);
+      }
+    });
+  }
+
+  test("give the rights that the app has now", async () => {
+    const identity = await before.identify(requests.key ?? expect.unreachable());
+    const after = credentialsOf(app(key), () => at);
+    expect([identity.app.mayCall("mmocr"), after.appOf(identity).mayCall("mmocr")]).toEqual([true, false]);
   });
 });

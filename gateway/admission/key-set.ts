@@ -3,7 +3,9 @@ import {
   createRemoteJWKSet,
   customFetch,
   errors,
+  type JWKSCacheInput,
   type JWTVerifyGetKey,
+  jwksCache,
   type RemoteJWKSet,
 } from "jose";
 import type { TokenIssuer } from "../../config/read-admission.ts";
@@ -13,6 +15,10 @@ import { ServingError } from "../../proto/errors.ts";
 export interface KeySet extends Disposable {
   /** Finds a token's key. Throws ServingError ADMISSION_UNAVAILABLE when the set cannot be fetched. */
   readonly find: JWTVerifyGetKey;
+  /** Settles when there are keys, or when the first attempt to fetch some is over. */
+  readonly ready: Promise<void>;
+  /** The keys that were fetched last, for a set that takes this one's place. */
+  readonly fetched: JWKSCacheInput;
 }
 
 /** What key sets need of the outside. */
@@ -32,25 +38,32 @@ const unknownKeyCooldownMs = 30_000;
 
 /**
  * Gives the key set of an issuer: of its file, or of its URL. That one is fetched at once and then at intervals in the
- * background, so that no request waits for it, and is kept for `maxAgeMs` while it cannot be fetched anew.
+ * background, so that no request waits for it, and is kept for `maxAgeMs` while it cannot be fetched anew. It begins with
+ * the keys of `before`, a set from the same URL.
  *
  * @throws Error when the text of a file is no key set.
  */
-export function createKeySet(issuer: TokenIssuer, environment: KeySetEnvironment): KeySet {
-  if (issuer.jwksUrl === undefined) {
-    return { find: createLocalJWKSet(JSON.parse(issuer.jwks ?? "")), [Symbol.dispose]: () => {} };
+export function createKeySet(issuer: TokenIssuer, environment: KeySetEnvironment, before?: KeySet): KeySet {
+  const { jwksUrl, jwks = "" } = issuer;
+  if (jwksUrl === undefined) {
+    const find = createLocalJWKSet(JSON.parse(jwks));
+    return { find, ready: Promise.resolve(), fetched: {}, [Symbol.dispose]: () => {} };
   }
-  const set = createRemoteJWKSet(new URL(issuer.jwksUrl), {
+  const fetched: JWKSCacheInput = { ...before?.fetched };
+  const set = createRemoteJWKSet(new URL(jwksUrl), {
     timeoutDuration: issuer.timeoutMs,
     cacheMaxAge: issuer.maxAgeMs,
     cooldownDuration: Math.min(unknownKeyCooldownMs, issuer.refreshMs),
     [customFetch]: createBoundedFetch(environment.now),
+    [jwksCache]: fetched,
   });
-  const refresh = (): void => void set.reload().catch((error) => environment.onFailedFetch(issuer.issuer, error));
-  refresh();
-  const timer = setInterval(refresh, issuer.refreshMs);
+  const refresh = (): Promise<void> => set.reload().catch((error) => environment.onFailedFetch(issuer.issuer, error));
+  const isThere = set.fresh;
+  const first = refresh();
+  const timer = setInterval(() => void refresh(), issuer.refreshMs);
   timer.unref();
-  return { find: finderOf(set), [Symbol.dispose]: () => clearInterval(timer) };
+  const ready = isThere ? Promise.resolve() : first;
+  return { find: finderOf(set), ready, fetched, [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 /** What a token may do wrong when its key is looked for; all else is the set's fault, or its server's. */

@@ -8,11 +8,17 @@ interface Usage {
   readonly open: Record<Kind, number>;
 }
 
+/** A limit store that forgets. */
+export interface MemoryLimits extends LimitStore {
+  /** Forgets other apps, once they have nothing open and owe nothing: one that comes back meanwhile begins where it was. */
+  keepOnly(apps: ReadonlySet<string>): void;
+}
+
 /**
  * Keeps limits in this process's memory; `now` is in milliseconds. One entry for each app that ever called: apps come
  * from the configuration, so their number is bounded.
  */
-export function createMemoryLimits(now: () => number): LimitStore {
+export function createMemoryLimits(now: () => number): MemoryLimits {
   const usages = new Map<string, Usage>();
   const usageOf = (app: string): Usage => {
     let usage = usages.get(app);
@@ -45,6 +51,13 @@ export function createMemoryLimits(now: () => number): LimitStore {
       const wait = waitMs(rate, usage.bytesPaidAt, at);
       if (wait === 0) usage.bytesPaidAt = paidAfter(rate, usage.bytesPaidAt, at, bytes);
       return wait;
+    },
+    keepOnly(apps) {
+      const at = now();
+      for (const [app, { open, requestsPaidAt, bytesPaidAt }] of usages) {
+        const isIdle = open.call + open.session === 0 && Math.max(requestsPaidAt, bytesPaidAt) <= at;
+        if (isIdle && !apps.has(app)) usages.delete(app);
+      }
     },
   };
 }

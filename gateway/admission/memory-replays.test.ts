@@ -28,4 +28,15 @@ describe("createMemoryReplays()", () => {
     expect(replays.firstUse("k", "short", 1000)).toBe(1);
     expect(replays.firstUse("k", "long", 5000)).toBe(1002);
   });
+
+  test("remembers a key's signatures though the key is taken out, until they are over", () => {
+    let now = 0;
+    const replays = createMemoryReplays(() => now, 10);
+    replays.firstUse("k", "a", 1000);
+    replays.keepOnly(new Set());
+    expect(replays.firstUse("k", "a", 1000)).toBe(0);
+    now = 1000;
+    replays.keepOnly(new Set());
+    expect(replays.firstUse("k", "a", 1000)).toBeUndefined();
+  });
 });

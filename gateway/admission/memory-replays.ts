@@ -3,6 +3,8 @@ import { ServingError } from "../../proto/errors.ts";
 /** A replay store that answers at once. */
 export interface MemoryReplays {
   firstUse(key: string, signature: string, keepMs: number): number | undefined;
+  /** Forgets other keys, once all of their signatures are over: one that comes back must not make an old one valid again. */
+  keepOnly(keys: ReadonlySet<string>): void;
 }
 
 interface Use {
@@ -32,6 +34,14 @@ export function createMemoryReplays(now: () => number, maxPerKey: number): Memor
       }
       ofKey.set(signature, { firstAt: at, forgetAt: at + keepMs });
       return undefined;
+    },
+    keepOnly(keys) {
+      const at = now();
+      for (const [key, ofKey] of uses) {
+        if (keys.has(key)) continue;
+        forget(ofKey, at);
+        if (ofKey.size === 0) uses.delete(key);
+      }
     },
   };
 }

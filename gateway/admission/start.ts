@@ -1,10 +1,11 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Registry } from "prom-client";
 import type { Logger } from "../../config/logger.ts";
-import type { AdmissionConfig, SharedLimitsConfig } from "../../config/read-admission.ts";
+import type { AdmissionConfig, AppConfig, SharedLimitsConfig } from "../../config/read-admission.ts";
 import { createAdmissionMetrics } from "../telemetry/admission-metrics.ts";
 import { type Admission, createAdmission } from "./admission.ts";
 import { appFromConfig } from "./app-rights.ts";
-import { createCredentialCheck } from "./credentials.ts";
+import { type Credentials, createCredentials } from "./credentials.ts";
 import { createMemoryLimits } from "./memory-limits.ts";
 import { createMemoryReplays } from "./memory-replays.ts";
 import { connectRedis, type RedisConnection } from "./redis-connection.ts";
@@ -15,6 +16,24 @@ import { createTokenCheck } from "./token.ts";
 /** Admission at work: its connections and timers live until it is disposed of. */
 export interface RunningAdmission extends Disposable {
   readonly admission: Admission;
+  /**
+   * Gets ready for other apps, keys, limits and issuers of tokens, while those of now hold; how signatures are judged and where
+   * limits are kept stays as it was. Calls must not overlap.
+   */
+  prepare(config: AdmissionConfig): Promise<PreparedAdmission>;
+}
+
+/** A configuration of admission that may take over. It has to be disposed of, whether it took over or not. */
+export interface PreparedAdmission extends Disposable {
+  /** Holds for every request from here on; what runs keeps what it was granted. */
+  takeOver(): AppChange;
+}
+
+/** How the apps have changed, by their ids. */
+export interface AppChange {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  readonly changed: readonly string[];
 }
 
 /** What admission needs of the outside. */
@@ -50,7 +69,9 @@ export async function startAdmission(
   const redis = config.redis && startRedis(config.redis, environment);
   await redis?.connection.attempted;
   const metrics = createAdmissionMetrics(registry, { isStoreUp: redis && (() => redis.connection.isUp) });
-  const local: Stores = { ...createMemoryLimits(now), ...createMemoryReplays(now, config.signature.maxRemembered) };
+  const limits = createMemoryLimits(now);
+  const replays = createMemoryReplays(now, config.signature.maxRemembered);
+  const local: Stores = { take: limits.take, spend: limits.spend, firstUse: replays.firstUse };
   const stores =
     redis === undefined
       ? local
@@ -61,16 +82,53 @@ export async function startAdmission(
           whenDown: redis.whenDown,
           onFailure: createFailureReport(environment, metrics.storeFailed),
         });
-  const apps = new Map(config.apps.map((app) => [app.id, appFromConfig(app)]));
-  const identify = createCredentialCheck({ config, apps, replays: stores, tokens, wallClock });
+  const credentialsOf = ({ apps, tokens: issuers }: AdmissionConfig): Credentials =>
+    createCredentials({
+      config: { ...config, apps, tokens: issuers },
+      apps: new Map(apps.map((app) => [app.id, appFromConfig(app)])),
+      replays: stores,
+      tokens,
+      wallClock,
+    });
+  let current = { config, credentials: credentialsOf(config) };
   return {
-    admission: createAdmission({ identify, limits: stores, metrics, maxBodyBytes }),
+    admission: createAdmission({ credentials: () => current.credentials, limits: stores, metrics, maxBodyBytes }),
+    async prepare(next) {
+      const credentials = credentialsOf(next);
+      const issuers = await tokens.prepare(next.tokens);
+      return {
+        takeOver() {
+          const change = changeBetween(current.config.apps, next.apps);
+          issuers.takeOver();
+          current = { config: next, credentials };
+          const ids = new Set(next.apps.map(({ id }) => id));
+          limits.keepOnly(ids);
+          replays.keepOnly(new Set(next.apps.flatMap(({ signatureKeys }) => signatureKeys.map(({ key }) => key))));
+          metrics.keepOnly(ids);
+          return change;
+        },
+        [Symbol.dispose]: () => issuers[Symbol.dispose](),
+      };
+    },
     [Symbol.dispose]() {
       tokens[Symbol.dispose]();
       redis?.stores[Symbol.dispose]();
       redis?.connection[Symbol.dispose]();
     },
   };
+}
+
+function changeBetween(before: readonly AppConfig[], after: readonly AppConfig[]): AppChange {
+  const old = new Map(before.map((app) => [app.id, app]));
+  const added: string[] = [];
+  const changed: string[] = [];
+  for (const app of after) {
+    const previous = old.get(app.id);
+    if (previous === undefined) added.push(app.id);
+    else if (!isDeepStrictEqual(previous, app)) changed.push(app.id);
+    old.delete(app.id);
+  }
+  return { added, removed: [...old.keys()], changed };
 }
 
 /** Counts every failure and writes a line for one in a minute: whatever is wrong fails with every request. */

@@ -49,9 +49,13 @@ async function tokenBy(signer: Signer, claims: Record<string, unknown> = {}, hea
     .sign(signer.privateKey);
 }
 
+async function appOf(check: TokenCheck, token: string): Promise<string> {
+  return (await check.senderOf(token)).app;
+}
+
 /** What refuses a token, as "REASON message". */
 async function refusalOf(check: TokenCheck, token: string): Promise<string> {
-  return await check.appOf(token).then(
+  return await appOf(check, token).then(
     (app) => `not refused: ${app}`,
     (error: unknown) => (error instanceof ServingError ? `${error.reason} ${error.message}` : String(error)),
   );
@@ -84,15 +88,16 @@ function serveKeys(answer: () => Response | Promise<Response>) {
       return answer();
     },
   });
-  started.push({ stop: () => void server.stop(true) });
-  return { url: `http://127.0.0.1:${server.port}/keys`, asked: () => asked };
+  const stop = () => server.stop(true);
+  started.push({ stop: () => void stop() });
+  return { url: `http://127.0.0.1:${server.port}/keys`, asked: () => asked, stop };
 }
 
 describe("a token", () => {
   test("names its app, signed with any key of its issuer", async () => {
     const check = fromFile();
-    expect(await check.appOf(await tokenBy(rsa))).toBe("app");
-    expect(await check.appOf(await tokenBy(elliptic, { azp: "other" }))).toBe("other");
+    expect(await appOf(check, await tokenBy(rsa))).toBe("app");
+    expect(await appOf(check, await tokenBy(elliptic, { azp: "other" }))).toBe("other");
   });
 
   const refused: Record<string, [() => Promise<string>, string]> = {
@@ -150,14 +155,14 @@ describe("the keys of an issuer", () => {
     const keys = serveKeys(() => Response.json({ keys: [rsa.jwk] }));
     const check = start([issuerWith({ jwksUrl: keys.url })]);
     const token = await tokenBy(rsa);
-    expect(await Promise.all(Array.from({ length: 20 }, () => check.appOf(token)))).toEqual(Array(20).fill("app"));
+    expect(await Promise.all(Array.from({ length: 20 }, () => appOf(check, token)))).toEqual(Array(20).fill("app"));
     expect(keys.asked()).toBe(1);
   });
 
   test("are not fetched anew for each token with a key that nobody knows", async () => {
     const keys = serveKeys(() => Response.json({ keys: [rsa.jwk] }));
     const check = start([issuerWith({ jwksUrl: keys.url })]);
-    await check.appOf(await tokenBy(rsa));
+    await appOf(check, await tokenBy(rsa));
     for (let i = 0; i < 5; i++) {
       expect(await refusalOf(check, await tokenBy(rsa, {}, { kid: `unknown-${i}` }))).toContain("does not publish");
     }
@@ -192,7 +197,7 @@ describe("the keys of an issuer", () => {
     expect(keys.asked()).toBe(1);
     isBroken = false;
     now = 1000;
-    expect(await check.appOf(token)).toBe("app");
+    expect(await appOf(check, token)).toBe("app");
     expect(failures).toHaveLength(1);
   });
 
@@ -201,7 +206,41 @@ describe("the keys of an issuer", () => {
       issuerWith({ jwks: JSON.stringify({ keys: [rsa.jwk] }) }),
       issuerWith({ issuer: "https://two.example.com", jwks: JSON.stringify({ keys: [elliptic.jwk] }) }),
     ]);
-    expect(await check.appOf(await tokenBy(elliptic, { iss: "https://two.example.com" }))).toBe("app");
+    expect(await appOf(check, await tokenBy(elliptic, { iss: "https://two.example.com" }))).toBe("app");
     expect(await refusalOf(check, await tokenBy(elliptic))).toContain("does not publish");
+  });
+
+  test("change with their issuers, and stay where they come from the same place", async () => {
+    let isUp = true;
+    const keys = serveKeys(() => (isUp ? Response.json({ keys: [rsa.jwk] }) : new Response("no", { status: 500 })));
+    const file = issuerWith({ issuer: "https://two.example.com", jwks: JSON.stringify({ keys: [elliptic.jwk] }) });
+    const check = start([issuerWith({ jwksUrl: keys.url }), file]);
+    const token = await tokenBy(rsa);
+    const other = await tokenBy(elliptic, { iss: "https://two.example.com" });
+    expect(await appOf(check, token)).toBe("app");
+    isUp = false;
+    {
+      // What is not taken changes nothing.
+      using _ = await check.prepare([]);
+    }
+    expect([await appOf(check, token), await appOf(check, other)]).toEqual(["app", "app"]);
+    {
+      using next = await check.prepare([issuerWith({ jwksUrl: keys.url, appClaim: "sub" })]);
+      next.takeOver();
+    }
+    expect(await appOf(check, await tokenBy(rsa, { sub: "renamed" }))).toBe("renamed");
+    expect(await refusalOf(check, other)).toContain("no issuer that is known");
+    expect([check.knows(issuerName), check.knows("https://two.example.com")]).toEqual([true, false]);
+    expect(failures).toHaveLength(1);
+  });
+
+  test("of a new issuer are there when it takes over", async () => {
+    const keys = serveKeys(() => Response.json({ keys: [rsa.jwk] }));
+    const check = start([]);
+    using next = await check.prepare([issuerWith({ jwksUrl: keys.url })]);
+    expect([keys.asked(), check.knows(issuerName)]).toEqual([1, false]);
+    next.takeOver();
+    await keys.stop();
+    expect(await appOf(check, await tokenBy(rsa))).toBe("app");
   });
 });

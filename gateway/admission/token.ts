@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from "jose";
 import type { TokenIssuer } from "../../config/read-admission.ts";
 import { ServingError } from "../../proto/errors.ts";
@@ -6,16 +7,40 @@ import { createKeySet, type KeySet, type KeySetEnvironment } from "./key-set.ts"
 /** Checks tokens of the configured issuers. */
 export interface TokenCheck extends Disposable {
   /**
-   * Gives the app that a token names, as its claim spells it.
+   * Gives the app that a token names, as its claim spells it, and who says so.
    *
    * @throws ServingError UNAUTHENTICATED for a token that does not hold; ADMISSION_UNAVAILABLE while its issuer's keys
    * cannot be had.
    */
-  appOf(token: string): Promise<string>;
+  senderOf(token: string): Promise<TokenSender>;
+  /** Whether an issuer is one of those that are configured. */
+  knows(issuer: string): boolean;
+  /**
+   * Gets ready for other issuers, and asks for their keys, while those of now hold. An issuer whose keys come from where
+   * they came before keeps them.
+   */
+  prepare(issuers: readonly TokenIssuer[]): Promise<PreparedIssuers>;
+}
+
+/** Issuers that may take over. Disposing of them ends what they do not need, whether they took over or not. */
+export interface PreparedIssuers extends Disposable {
+  takeOver(): void;
+}
+
+/** Whom a token speaks for. */
+export interface TokenSender {
+  readonly app: string;
+  readonly issuer: string;
 }
 
 /** How far an issuer's clock may be from ours. */
 const clockToleranceSeconds = 30;
+
+/** One issuer at work. */
+interface KnownIssuer {
+  readonly issuer: TokenIssuer;
+  readonly keys: KeySet;
+}
 
 /**
  * Builds the check of signed tokens (JWT). A token chooses among the configured issuers by its `iss` and nothing else:
@@ -24,17 +49,38 @@ const clockToleranceSeconds = 30;
  * @throws Error when a key set of a file is none.
  */
 export function createTokenCheck(issuers: readonly TokenIssuer[], environment: KeySetEnvironment): TokenCheck {
-  const byName = new Map<string, { issuer: TokenIssuer; keys: KeySet }>();
-  for (const issuer of issuers) byName.set(issuer.issuer, { issuer, keys: createKeySet(issuer, environment) });
+  const begin = (issuer: TokenIssuer, before?: KnownIssuer): KnownIssuer => {
+    if (before !== undefined && isDeepStrictEqual(before.issuer, issuer)) return before;
+    const known = before?.issuer.jwksUrl === issuer.jwksUrl ? before?.keys : undefined;
+    return { issuer, keys: createKeySet(issuer, environment, known) };
+  };
+  let byName = new Map(issuers.map((issuer) => [issuer.issuer, begin(issuer)]));
   return {
-    async appOf(token) {
-      const known = byName.get(issuerOf(token));
+    async senderOf(token) {
+      const name = issuerOf(token);
+      const known = byName.get(name);
       if (known === undefined) throw refused("the token is of no issuer that is known here");
       const app = await verified(token, known.issuer, known.keys.find);
       if (typeof app !== "string" || app === "") {
         throw refused(`the token has no text in its claim '${known.issuer.appClaim}', which names the app`);
       }
-      return app;
+      return { app, issuer: name };
+    },
+    knows: (issuer) => byName.has(issuer),
+    async prepare(others) {
+      const next = new Map(others.map((issuer) => [issuer.issuer, begin(issuer, byName.get(issuer.issuer))]));
+      await Promise.all([...next.values()].map(({ keys }) => keys.ready));
+      let useless = next;
+      return {
+        takeOver() {
+          useless = byName;
+          byName = next;
+        },
+        [Symbol.dispose]() {
+          const inUse = new Set(byName.values());
+          for (const one of useless.values()) if (!inUse.has(one)) one.keys[Symbol.dispose]();
+        },
+      };
     },
     [Symbol.dispose]() {
       for (const { keys } of byName.values()) keys[Symbol.dispose]();

@@ -197,6 +197,28 @@ describe("readConfiguration()", () => {
     expect(changed.services.map((plan, index) => plan === first.services[index])).toEqual([true, false, false]);
   });
 
+  test("has the apps and secrets of admission's files, which count as a change and as mistakes like the others", async () => {
+    const apps = (more = "") =>
+      `apps: [{ id: one, services: ["*"], signatureKeys: [{ key: k, secretFile: one.secret }]${more} }]`;
+    await write("one.secret", "0123456789abcdef");
+    await write("apps.yaml", apps());
+    await write("gateway.yaml", `admission: { appsFile: apps.yaml }\nservices:\n${service("a")}`);
+    const first = await read();
+    expect(first.admission?.apps[0]?.signatureKeys).toEqual([{ key: "k", secret: "0123456789abcdef" }]);
+    expect(isSameConfiguration(first, await read(first))).toBe(true);
+    await write("one.secret", "fedcba9876543210");
+    expect(isSameConfiguration(first, await read(first))).toBe(false);
+    await write("apps.yaml", apps(", limit: 5"));
+    await write("gateway.yaml", `admission: { appsFile: apps.yaml }\nschemas: [none]\nservices:\n${service("a")}`);
+    expect(await mistakes()).toEqual([
+      "line 2: schemas.0: 'none' cannot be read (ENOENT)",
+      "admission: apps.yaml: line 1: apps.0.limit: unknown key",
+    ]);
+    expect((await readConfiguration(path())).sources).toEqual(
+      ["gateway.yaml", "none", "apps.yaml"].map((name) => join(folder, name)),
+    );
+  });
+
   test("tells what it was read from, even where that is no good", async () => {
     await write("gateway.yaml", `schemas: [schemas, nowhere/schema_x.json]\nservices:\n${service("a")}`);
     const { sources, result } = await readConfiguration(path());

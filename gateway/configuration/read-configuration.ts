@@ -1,16 +1,20 @@
 import { dirname, resolve } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { type GatewayConfig, gatewayConfigSchema } from "../../config/gateway.ts";
 import { ConfigError, type Located, parseLocated, readConfig } from "../../config/load.ts";
+import { type AdmissionConfig, readAdmission } from "../../config/read-admission.ts";
 import { type CategoryPlan, planCategory, planFileCategory } from "./category-plan.ts";
 import { lostRules, noteLoops, noteSharedClaims, noteUnknownServices } from "./cross-checks.ts";
 import { type LocatedSchemaFile, readSchemaFiles, reasonOf, type SchemaFiles, schemaFilesAt } from "./schema-files.ts";
 import { mayCarryBody, planService, type ServicePlan } from "./service-plan.ts";
 
-/** Everything that a gateway is told: its file, and the schema files that this one names. */
+/** Everything that a gateway is told: its file, and the files that this one names. */
 export interface Configuration {
   readonly config: GatewayConfig;
   readonly services: readonly ServicePlan[];
   readonly categories: readonly CategoryPlan[];
+  /** With the secrets and key sets of the files that it names. Undefined: everybody may. */
+  readonly admission: AdmissionConfig | undefined;
   /** What has no effect, though somebody wrote it down, for the log. */
   readonly warnings: readonly string[];
   /** The text of gateway.yaml. */
@@ -27,7 +31,7 @@ export interface Reading {
 }
 
 /**
- * Reads gateway.yaml and the schema files that it names, relative to its folder. Services of which nothing has changed since
+ * Reads gateway.yaml and the files that it names, relative to its folder. Services of which nothing has changed since
  * `previous` keep their plans.
  */
 export async function readConfiguration(path: string, previous?: Configuration): Promise<Reading> {
@@ -45,6 +49,7 @@ export function isSameConfiguration(one: Configuration, other: Configuration): b
   const { schemaFiles } = other;
   return (
     one.text === other.text &&
+    isDeepStrictEqual(one.admission, other.admission) &&
     one.schemaFiles.size === schemaFiles.size &&
     [...one.schemaFiles].every(([path, { text }]) => schemaFiles.get(path)?.text === text)
   );
@@ -56,6 +61,7 @@ async function readInto(sources: string[], path: string, previous: Configuration
   sources.push(...located.value.schemas.map((given) => resolve(dirname(path), given)));
   const mistakes: string[] = [];
   const paths = await pathsOf(located, sources.slice(1), mistakes);
+  const admission = admissionOf(located, dirname(path), sources, mistakes);
   const schemaFiles = await readSchemaFiles(paths, previous?.schemaFiles ?? new Map(), mistakes);
   const files = [...schemaFiles.values()];
   const inUse = files.filter(({ file }) => file.cloudId === "");
@@ -68,10 +74,26 @@ async function readInto(sources: string[], path: string, previous: Configuration
   noteSharedClaims(located, { services, categories }, mistakes, warnings);
   noteLoops(categories, mistakes);
   if (mistakes.length > 0) throw new ConfigError(path, mistakes);
-  return { config: located.value, services, categories, warnings, text, schemaFiles };
+  return { config: located.value, services, categories, admission, warnings, text, schemaFiles };
 }
 
 type LocatedConfig = Located<GatewayConfig>;
+
+function admissionOf(
+  { value }: LocatedConfig,
+  folder: string,
+  sources: string[],
+  mistakes: string[],
+): AdmissionConfig | undefined {
+  if (value.admission === undefined) return undefined;
+  try {
+    return readAdmission(value.admission, resolve(folder), (file) => sources.push(file));
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    mistakes.push(...error.mistakes.map((mistake) => `admission: ${mistake}`));
+    return undefined;
+  }
+}
 
 async function pathsOf(
   { value, mistakeAt }: LocatedConfig,

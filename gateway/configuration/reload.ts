@@ -1,14 +1,21 @@
+import type { AdmissionBlock } from "../../config/admission.ts";
 import type { GatewayConfig } from "../../config/gateway.ts";
 import { ConfigError } from "../../config/load.ts";
 import type { Logger } from "../../config/logger.ts";
+import type { AppChange } from "../admission/start.ts";
 import type { Change } from "../service-set.ts";
 import { type Configuration, isSameConfiguration, type Reading, readConfiguration } from "./read-configuration.ts";
 
 /** How reading the configuration again ended. */
 export type ReloadResult =
   | { readonly outcome: "unchanged" }
-  | ({ readonly outcome: "applied"; readonly needsRestart: readonly string[] } & Change)
+  | ({ readonly outcome: "applied"; readonly needsRestart: readonly string[] } & AppliedChange)
   | { readonly outcome: "refused"; readonly mistakes: readonly string[] };
+
+/** How what is served has changed, and who may call it where admission is on. */
+export interface AppliedChange extends Change {
+  readonly apps?: AppChange;
+}
 
 /** Serves a gateway's configuration anew when it has changed. */
 export interface Reloader {
@@ -24,7 +31,7 @@ export interface ReloaderOptions {
   readonly path: string;
   /** What is served, as it was read at the start. */
   readonly first: Reading & { readonly result: Configuration };
-  readonly apply: (configuration: Configuration) => Promise<Change>;
+  readonly apply: (configuration: Configuration) => Promise<AppliedChange>;
   readonly observe: (result: ReloadResult) => void;
   /** While true, nothing is read or changed any more. */
   readonly isDraining: () => boolean;
@@ -89,13 +96,26 @@ function tell(logger: Logger, path: string, result: ReloadResult): void {
     const { mistakes } = result;
     logger.error({ path, mistakes }, "the configuration was refused; what was served before is served on");
   } else if (result.outcome === "applied") {
-    const { needsRestart, added, removed, changed } = result;
-    logger.info({ added, removed, changed }, "the configuration was applied");
+    const { needsRestart, added, removed, changed, apps } = result;
+    logger.info({ added, removed, changed, apps }, "the configuration was applied");
     if (needsRestart.length > 0) logger.warn({ keys: needsRestart }, "some changes take effect after a restart only");
   }
 }
 
+/**
+ * The keys that count from the next start on. Of admission's block the apps, limits and tokens change; but whether there is
+ * one at all does not: a block that is lost in an edit must not open the gateway to everybody.
+ */
 function keysThatDiffer(started: GatewayConfig, now: GatewayConfig): readonly string[] {
+  const { admission: before, ...rest } = started;
+  const { admission: after, ...others } = now;
+  if (before === undefined || after === undefined) return differences(started, now);
+  const fixed = ({ signature, redis }: AdmissionBlock) => ({ signature, redis });
+  const ofAdmission = differences(fixed(before), fixed(after)).map((key) => `admission.${key}`);
+  return [...differences(rest, others), ...ofAdmission];
+}
+
+function differences(started: object, now: object): readonly string[] {
   const differs = (key: string): boolean =>
     JSON.stringify(Reflect.get(started, key)) !== JSON.stringify(Reflect.get(now, key));
   return [...new Set([...Object.keys(started), ...Object.keys(now)])].filter(

@@ -1,10 +1,13 @@
 import { Counter, Gauge, type Registry } from "prom-client";
-import type { AdmissionObserver } from "../admission/admission.ts";
+import type { AdmissionObserver, Decision } from "../admission/admission.ts";
+import type { Kind } from "../admission/limit-store.ts";
 
 /** What admission's metrics are told beside its decisions. */
 export interface AdmissionMetrics extends AdmissionObserver {
   /** A call of the shared store that failed although it seemed to be up. */
   storeFailed(): void;
+  /** Takes out other apps, but for those that have something open still. */
+  keepOnly(apps: ReadonlySet<string>): void;
 }
 
 /** What is read at the moment of a scrape. */
@@ -12,6 +15,19 @@ export interface AdmissionSources {
   /** Whether the shared store can be asked; undefined where there is none. */
   readonly isStoreUp: (() => boolean) | undefined;
 }
+
+const kinds: readonly Kind[] = ["call", "session"];
+const decisionNames: readonly Decision[] = Object.keys({
+  admitted: true,
+  unauthenticated: true,
+  denied: true,
+  "app-mismatch": true,
+  requests: true,
+  bytes: true,
+  calls: true,
+  sessions: true,
+  unavailable: true,
+} satisfies Record<Decision, true>) as Decision[];
 
 /** Adds admission's metrics to a registry. Their labels are apps of the configuration and words of this code. */
 export function createAdmissionMetrics(registry: Registry, { isStoreUp }: AdmissionSources): AdmissionMetrics {
@@ -28,6 +44,13 @@ export function createAdmissionMetrics(registry: Registry, { isStoreUp }: Admiss
     labelNames: ["app", "kind"],
     registers,
   });
+  const openCounts = new Map<string, number>();
+  const seen = new Set<string>();
+  const change = (app: string, kind: Kind, by: 1 | -1): void => {
+    openCounts.set(app, (openCounts.get(app) ?? 0) + by);
+    seen.add(app);
+    open.inc({ app, kind }, by);
+  };
   const failures = new Counter({
     name: "athena_gateway_limit_store_failures_total",
     help: "Calls of the shared limit store that failed; the local limits or a refusal stood in for them.",
@@ -44,10 +67,22 @@ export function createAdmissionMetrics(registry: Registry, { isStoreUp }: Admiss
     });
   }
   return {
-    decided: (app, decision) => decisions.inc({ app, decision }),
-    opened: (app, kind) => open.inc({ app, kind }),
-    closed: (app, kind) => open.dec({ app, kind }),
+    decided(app, decision) {
+      seen.add(app);
+      decisions.inc({ app, decision });
+    },
+    opened: (app, kind) => change(app, kind, 1),
+    closed: (app, kind) => change(app, kind, -1),
     storeFailed: () => failures.inc(),
+    keepOnly(apps) {
+      for (const app of seen) {
+        if (app === "" || apps.has(app) || (openCounts.get(app) ?? 0) > 0) continue;
+        seen.delete(app);
+        openCounts.delete(app);
+        for (const kind of kinds) open.remove({ app, kind });
+        for (const decision of decisionNames) decisions.remove({ app, decision });
+      }
+    },
   };
 }
 

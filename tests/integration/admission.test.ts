@@ -1,18 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { createHash, randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { addressOf, type LogLine, type ServiceProcess } from "../../cli/service-process.ts";
+import { newKey } from "./api-key.ts";
 import { type Answer, echoEnvelope, echoedText, post, startGateway, startLoader, urlOf } from "./cluster.ts";
 
 const python = process.env.ATHENA_TEST_PYTHON ?? "python3";
-
-/** A new API key and what the configuration holds of it. */
-function newKey(): { key: string; hash: string } {
-  const id = randomBytes(6).toString("hex");
-  const key = `ak_${id}_${randomBytes(32).toString("base64url")}`;
-  return { key, hash: `${id}:${createHash("sha256").update(key).digest("hex")}` };
-}
 
 const known = newKey();
 const narrow = newKey();

@@ -1,5 +1,4 @@
 import { afterAll, expect, test } from "bun:test";
-import { createHash, randomBytes } from "node:crypto";
 import { Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { addressOf } from "../../cli/service-process.ts";
@@ -8,15 +7,8 @@ import { PartType } from "../../proto/gen/athena/v1/part_pb.ts";
 import { CatalogService } from "../../proto/gen/athena/v1/service_pb.ts";
 import { Health } from "../../proto/gen/grpc/health/v1/health_pb.ts";
 import { startCluster } from "../conformance/oip/cluster.ts";
+import { newKey } from "./api-key.ts";
 
-const newKey = () => {
-  const id = randomBytes(6).toString("hex");
-  const key = `ak_${id}_${randomBytes(32).toString("base64url")}`;
-  return {
-    headers: { authorization: `Bearer ${key}` },
-    hash: `${id}:${createHash("sha256").update(key).digest("hex")}`,
-  };
-};
 const known = newKey();
 const narrow = newKey();
 const small = newKey();

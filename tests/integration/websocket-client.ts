@@ -37,9 +37,14 @@ export interface TestSocket {
 }
 
 /** Opens a WebSocket; rejects when the server refuses it. */
-export async function openSocket(url: string, subprotocols: readonly string[] = []): Promise<TestSocket> {
+export async function openSocket(
+  url: string,
+  subprotocols: readonly string[] = [],
+  headers: Readonly<Record<string, string>> = {},
+): Promise<TestSocket> {
   // Bun's own, whose types are hidden by those of browsers.
-  const socket = new WebSocket(url.replace(/^http/, "ws"), [...subprotocols]) as WebSocket & { terminate(): void };
+  const options = { protocols: [...subprotocols], headers } as unknown as string[];
+  const socket = new WebSocket(url.replace(/^http/, "ws"), options) as WebSocket & { terminate(): void };
   const frames: Frame[] = [];
   const closed = Promise.withResolvers<{ code: number; reason: string }>();
   let asked = 0;
