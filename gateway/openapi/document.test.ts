@@ -101,12 +101,14 @@ describe("exampleRequest()", () => {
       parameter: { mmocr: { gpu_type: "T4G16" } },
     });
     expect(() => validate(described().compiled, decodeEnvelope(JSON.stringify(example)), "s")).not.toThrow();
-    const pattern = '{"properties":{"code":{"type":"string","pattern":"^[A-F]{3}$"}},"required":["code"]}';
+    const pattern =
+      '{"properties":{"code":{"type":"string","pattern":"^(?!text)(?!AAA)[A-F]{3}$"}},"required":["code"]}';
     expect(exampleRequest(described({ parametersSchema: pattern }).compiled)).toBeUndefined();
-    expect(exampleRequest(described({ inputs: [{ ...input, type: PartType.VIDEO }] }).compiled)).toBeUndefined();
+    const tiff = JSON.stringify({ encoding: { enum: ["tiff"] } });
+    expect(exampleRequest(described({ inputs: [{ ...input, attributesSchema: tiff }] }).compiled)).toBeUndefined();
   });
 
-  test("has the example of an input's definition, and a picture in an encoding that the input takes", () => {
+  test("has the example of an input's definition, and a picture or video in an encoding that the input takes", () => {
     const given = described({
       inputs: [{ ...input, type: PartType.VIDEO, attributesSchema: "", example: new Uint8Array([1, 2]) }],
     });
@@ -118,6 +120,12 @@ describe("exampleRequest()", () => {
       )?.payload.data;
     expect(only("jpeg")).toMatchObject({ encoding: "jpeg", image: expect.stringMatching(/^\/9j/) });
     expect(only("png")).toMatchObject({ encoding: "png", image: expect.stringMatching(/^iVBOR/) });
+    expect(only("webp")).toMatchObject({ encoding: "webp", image: expect.stringMatching(/^UklGR/) });
+    const video = { ...input, type: PartType.VIDEO, attributesSchema: "" };
+    expect(exampleRequest(described({ inputs: [video] }).compiled)?.payload.data).toEqual({
+      status: 3,
+      video: expect.stringMatching(/^AAAAHGZ0eXBpc29t/),
+    });
   });
 });
 

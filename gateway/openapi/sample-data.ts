@@ -1,6 +1,7 @@
 import { PartType } from "../../proto/gen/athena/v1/part_pb.ts";
 import type { InputDefinition } from "../../proto/gen/athena/v1/service_pb.ts";
 import { bytesFromElements, elementBytes, elementCount, isDatatype } from "../../proto/tensor.ts";
+import { jpeg, mp4, png, webm, webp } from "./sample-media.ts";
 
 /** Data for an input, with the attributes that say what it is. */
 export interface SampleData {
@@ -8,40 +9,39 @@ export interface SampleData {
   readonly attributes: Readonly<Record<string, unknown>>;
 }
 
-/** A white picture of 32 by 32. */
-const png =
-  "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAMAAABEpIrGAAAAA1BMVEX///+nxBvIAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAAEklEQVQ4y2NgGAWjYBSMAuwAAAQgAAFWu83mAAAAAElFTkSuQmCC";
-const jpeg =
-  "/9j/2wBDAFA3PEY8MlBGQUZaVVBfeMiCeG5uePWvuZHI////////////////////////////////////////////////////2wBDAVVaWnhpeOuCguv/////////////////////////////////////////////////////////////////////////wAARCAAgACADASIAAhEBAxEB/8QAFQABAQAAAAAAAAAAAAAAAAAAAAT/xAAUEAEAAAAAAAAAAAAAAAAAAAAA/8QAFAEBAAAAAAAAAAAAAAAAAAAAAP/EABQRAQAAAAAAAAAAAAAAAAAAAAD/2gAMAwEAAhEDEQA/ALQAAAAAAAf/2Q==";
+/** What is known of each encoding, in base64; the first is what an input gets that says nothing of encodings. */
+const pictures = { png, jpg: jpeg, jpeg, webp } as const;
+const videos = { mp4, webm } as const;
 
 /** More elements than these are no example that anybody reads. */
 const maxElements = 4096;
 
 /**
  * Data that an input of this type may take: what its definition has as an example, a tensor of zeros, or something small of
- * its type. Undefined where nothing small is known, as for a video. `encodings` are those that the input may be told of.
+ * its type. Undefined where nothing small is known. `encodings` are those that the input may be told of.
  */
 export function sampleDataFor(input: InputDefinition, encodings: readonly unknown[]): SampleData | undefined {
   if (input.example.length > 0) return { data: input.example, attributes: {} };
   if (input.tensor !== undefined) return zeros(input.tensor);
   switch (input.type) {
     case PartType.IMAGE:
-      return picture(encodings);
+      return encoded(pictures, encodings);
     case PartType.AUDIO:
       return { data: silence(), attributes: {} };
     case PartType.VIDEO:
-      return undefined;
+      return encoded(videos, encodings);
     default:
       return { data: new TextEncoder().encode("hello"), attributes: {} };
   }
 }
 
-function picture(encodings: readonly unknown[]): SampleData | undefined {
-  const known = { png, jpg: jpeg, jpeg } as const;
+function encoded(known: Readonly<Record<string, string>>, encodings: readonly unknown[]): SampleData | undefined {
   for (const [encoding, base64] of Object.entries(known)) {
-    if (encodings.includes(encoding)) return { data: Uint8Array.fromBase64(base64), attributes: { encoding } };
+    const attributes = encodings.length === 0 ? {} : { encoding };
+    if (encodings.length === 0 || encodings.includes(encoding))
+      return { data: Uint8Array.fromBase64(base64), attributes };
   }
-  return encodings.length === 0 ? { data: Uint8Array.fromBase64(png), attributes: {} } : undefined;
+  return undefined;
 }
 
 /** A hundredth of a second in a WAV file: one channel of 16 bits, 16,000 times a second. */

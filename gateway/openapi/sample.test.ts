@@ -16,6 +16,9 @@ const schemas: readonly object[] = [
   { type: ["null", "array"], items: { const: 7 } },
   { const: { a: 1 } },
   { examples: ["b"], pattern: "^b$" },
+  { type: "string", pattern: "^[A-F]{3}-\\d{7}$" },
+  { type: "string", pattern: "^(?:on|off)\\.[a-z]+$", minLength: 12 },
+  { type: "string", pattern: "^\\p{L}+$", maxLength: 3 },
   { default: 5, minimum: 5 },
   { anyOf: [{ type: "integer" }, { type: "string" }] },
   {
@@ -48,6 +51,14 @@ describe("sampleFrom()", () => {
     const schema = { properties: { a: { type: "string" }, b: { type: "integer" } }, required: ["b"] };
     expect(sampleFrom(schema, "required")).toEqual({ b: 1 });
     expect(sampleFrom(schema, "all")).toEqual({ a: "text", b: 1 });
+  });
+
+  test("makes no text for a pattern that asks for millions of letters, or is none", () => {
+    for (const pattern of ["^(?:a{1000}){1000}b$", "^a{1000000}b$", "("]) {
+      expect(sampleFrom({ type: "string", pattern }, "all")).toBe("text");
+    }
+    const nested = { type: "string", pattern: "^(?:(?:(?:(?:ab)*)*)*)*$", minLength: 1000 };
+    expect(sampleFrom(nested, "all")).toBe("text".padEnd(1000, "x"));
   });
 
   test("ends for schemas that refer to themselves, and for what is no schema at all", () => {

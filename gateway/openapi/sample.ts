@@ -1,4 +1,5 @@
 import { isRecord } from "../schema/dialect.ts";
+import { sampleText } from "./sample-text.ts";
 
 /** Which members of objects a sample has. */
 export type Extent = "required" | "all";
@@ -7,8 +8,7 @@ const maxDepth = 16;
 
 /**
  * A value for a JSON Schema: what it says itself (const, default, examples, enum), or the least that its type, bounds and
- * required members ask for. Not always one that the schema lets through (patterns are not looked at): whoever uses a sample
- * checks it.
+ * required members ask for. Not always one that the schema lets through: whoever uses a sample checks it.
  */
 export function sampleFrom(schema: unknown, extent: Extent): unknown {
   return sample(schema, extent, schema, 0);
@@ -82,7 +82,7 @@ function scalarOrList(
       return Array.from({ length: Math.min(numberOr(schema.minItems, 0), 16) }, () => item);
     }
     default:
-      return textFrom(schema);
+      return sampleText(schema);
   }
 }
 
@@ -96,23 +96,6 @@ function numberFrom(schema: Readonly<Record<string, unknown>>, isInteger: boolea
   const start = Number.isFinite(least) ? least : Math.min(1, numberOr(maximum, 1));
   const onStep = step > 0 ? Math.ceil(start / step) * step : start;
   return onStep === exclusiveMinimum ? onStep + (step > 0 ? step : 0.5) : onStep;
-}
-
-const texts: Readonly<Record<string, string>> = {
-  "date-time": "2025-01-01T00:00:00Z",
-  date: "2025-01-01",
-  time: "00:00:00Z",
-  email: "a@example.com",
-  hostname: "example.com",
-  ipv4: "192.0.2.1",
-  ipv6: "2001:db8::1",
-  uri: "https://example.com/",
-  uuid: "00000000-0000-4000-8000-000000000000",
-};
-
-function textFrom({ format, minLength, maxLength }: Readonly<Record<string, unknown>>): string {
-  if (typeof format === "string" && Object.hasOwn(texts, format)) return texts[format] ?? "";
-  return "text".padEnd(Math.min(numberOr(minLength, 0), 1024), "x").slice(0, numberOr(maxLength, 1024));
 }
 
 function numberOr(value: unknown, otherwise: number): number {

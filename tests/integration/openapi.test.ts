@@ -27,14 +27,14 @@ parameters:
   when: { type: string, format: date-time }
 requiredParameters: [mode, size, when]
 header: { type: object, properties: { app_id: { type: string }, scene: { type: string, minLength: 6 } }, required: [app_id, scene] }
-`.replace('  choice: { $ref: "#/$defs/none" }\n', "");
+`;
 
-/** Its parameter is known by nothing but a pattern, of which no example is made. */
+/** Its parameter is known by nothing but a pattern, and its input is a video. */
 const patterned = `
 id: patterned
 engine: { kind: echo }
-inputs: { data: { type: text } }
-outputs: { data: { type: text } }
+inputs: { data: { type: video } }
+outputs: { data: { type: video } }
 parameters: { code: { type: string, pattern: "^[A-F]{3}-\\\\d{7}$" } }
 requiredParameters: [code]
 `;
@@ -136,6 +136,7 @@ describe("the OpenAPI document of a gateway", () => {
       "/v1/private/echo request",
       "/v1/private/mmocr request",
       "/v1/private/typed request",
+      "/v1/private/patterned request",
       "/v1/private/perceptron request",
       "/v1/private/two-inputs request",
       "/v1/private/any typed",
