@@ -10,6 +10,8 @@ export interface SessionBounds extends Disposable {
   touch(): void;
   /** The caller has said all that it will: from now on silence is the engine at work. */
   endInput(): void;
+  /** Its caller waits no longer than this, from now on. */
+  limit(timeoutMs: number): void;
   /** Ends the session with this. */
   abort(reason: ServingError): void;
 }
@@ -45,6 +47,7 @@ export function createSessionBounds(options: SessionBoundsOptions): SessionBound
   };
   const total = setTimeout(onTotal, totalTimeoutMs);
   let idle = setTimeout(onIdle, idleTimeoutMs);
+  let limit: ReturnType<typeof setTimeout> | undefined;
   if (caller.aborted) onHangUp();
   else caller.addEventListener("abort", onHangUp, { once: true });
   return {
@@ -54,13 +57,22 @@ export function createSessionBounds(options: SessionBoundsOptions): SessionBound
       lastSaid = now();
     },
     endInput: () => clearTimeout(idle),
+    limit(timeoutMs) {
+      const onLimit = (): void => abort(lateError(service, timeoutMs));
+      limit = setTimeout(onLimit, Math.min(timeoutMs, totalTimeoutMs));
+    },
     abort,
     [Symbol.dispose]() {
       clearTimeout(total);
+      clearTimeout(limit);
       clearTimeout(idle);
       caller.removeEventListener("abort", onHangUp);
     },
   };
+}
+
+function lateError(service: string, timeoutMs: number): ServingError {
+  return new ServingError("DEADLINE_EXCEEDED", `service '${service}' did not answer within ${timeoutMs} ms`);
 }
 
 function hangUpError(reason: unknown): ServingError {

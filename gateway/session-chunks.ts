@@ -1,10 +1,10 @@
 import type { StreamInput } from "../proto/gen/athena/v1/inference_pb.ts";
 import type { Part } from "../proto/gen/athena/v1/part_pb.ts";
-import type { Envelope, Place, SessionFrame } from "./types.ts";
+import type { Place, SessionFrame } from "./types.ts";
 
 /** What happens to a session's frames after the first. */
-export interface ChunkStages {
-  readonly validate: (envelope: Envelope) => Part[];
+export interface ChunkStages<Request> {
+  readonly validate: (envelope: Request) => Part[];
   /** Charges a chunk to its caller. Throws ServingError RATE_LIMITED. */
   readonly admit: (parts: readonly Part[]) => void | Promise<void>;
   /** Told of each frame when it is read. */
@@ -24,10 +24,10 @@ export interface Opening {
  * one whose place is 2 or 3, or when every input that was seen has said of itself that it ends; nothing is read after
  * that. Throws what `validate`, `admit` and the frames throw.
  */
-export async function* chunksFrom(
-  frames: AsyncIterator<SessionFrame>,
+export async function* chunksFrom<Request>(
+  frames: AsyncIterator<SessionFrame<Request>>,
   { opening, place }: Opening,
-  stages: ChunkStages,
+  stages: ChunkStages<Request>,
 ): AsyncGenerator<StreamInput> {
   const seen = new Set<string>();
   const ended = new Set<string>();

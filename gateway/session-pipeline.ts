@@ -1,20 +1,17 @@
 import type { HashKeySource } from "../config/gateway.ts";
 import { ServingError } from "../proto/errors.ts";
-import {
-  type InferRequest,
-  type InferResponse,
-  type InferStreamResponse,
-  Status,
-} from "../proto/gen/athena/v1/inference_pb.ts";
+import type { InferRequest, InferResponse, InferStreamResponse } from "../proto/gen/athena/v1/inference_pb.ts";
 import type { Part } from "../proto/gen/athena/v1/part_pb.ts";
 import type { Admitted, Caller, Ticket } from "./admission/admission.ts";
 import type { Kind } from "./admission/limit-store.ts";
-import { type Chosen, defaultSidPrefix, notDescribed, type ServiceTarget } from "./pipeline.ts";
+import { type Chosen, type DecodedRequest, defaultSidPrefix, notDescribed, type ServiceTarget } from "./pipeline.ts";
 import type { Router } from "./router/router.ts";
 import type { CompiledService } from "./schema/compile.ts";
 import { createSessionBounds, type SessionBounds } from "./session-bounds.ts";
 import { chunksFrom, withPlace } from "./session-chunks.ts";
+import type { SessionDialect } from "./session-dialect.ts";
 import { type SessionMeter, type SessionObserver, startMeter } from "./session-meter.ts";
+import { createProgress, endFrom, eventsFrom, type Progress } from "./session-progress.ts";
 import type { Call, Envelope, Place, SessionFrame } from "./types.ts";
 
 /** The stages of the streaming line, in the order in which a session passes them. */
@@ -37,7 +34,7 @@ export interface SessionStages {
 }
 
 /** One session as an adapter hands it over. */
-export interface SessionRequest<Answer> {
+export interface SessionRequest<Answer, Request = Envelope> {
   /** Its signal aborts when the caller hangs up; a ServingError as the signal's reason becomes the session's end. */
   readonly call: Call;
   /** Who calls, as admission has found out from the request's headers; what it rejects with ends the session. */
@@ -45,14 +42,14 @@ export interface SessionRequest<Answer> {
   /** What it counts as for admission. */
   readonly kind: Kind;
   /** The request's body, once the first frame is there; without it frames are charged by their data. */
-  readonly received?: () => string;
+  readonly received?: () => string | Uint8Array;
   /** What the caller speaks, for the access log. */
   readonly protocol: string;
   /**
    * The opening, then the chunks. Pulled as fast as the loader takes them; their end is the end of the input, and what they
    * throw, a ServingError, ends the session. Closed at the session's end, without waiting for a frame that is awaited.
    */
-  readonly frames: AsyncIterable<SessionFrame>;
+  readonly frames: AsyncIterable<SessionFrame<Request>>;
   /** Frames say themselves where the input ends, so that a first one which says nothing is its begin. False unless told. */
   readonly hasPlaces?: boolean;
   /** A result as the caller's protocol has it. */
@@ -82,8 +79,15 @@ export interface Session<Answer> {
 export interface SessionPipeline {
   /** Never throws: what is wrong with a session is told by its events. */
   open<Answer>(request: SessionRequest<Answer>): Session<Answer>;
+  /** The same for a protocol with frames of its own. */
+  openIn<Answer, Request extends DecodedRequest>(
+    dialect: SessionDialect<Request>,
+    request: SessionRequest<Answer, Request>,
+  ): Session<Answer>;
   /** The id of the service that a call's path means. Throws SERVICE_NOT_FOUND. */
   find(call: Pick<Call, "path" | "host" | "serviceId">): string;
+  /** The definition of the service that a call means; undefined for a category, and until a loader has told it. Throws SERVICE_NOT_FOUND. */
+  describe(call: Pick<Call, "path" | "host" | "serviceId" | "version">): CompiledService | undefined;
   /** How many sessions run now, by service. */
   active(): ReadonlyMap<string, number>;
   /** Ends every session that runs with this error. */
@@ -103,7 +107,11 @@ interface Lead {
 export function createSessionPipeline(stages: SessionStages): SessionPipeline {
   const running = new Set<{ readonly service: string; readonly bounds: SessionBounds }>();
 
-  async function* run<Answer>(request: SessionRequest<Answer>, lead: Lead): Session<Answer>["events"] {
+  async function* run<Answer, Request extends DecodedRequest>(
+    dialect: SessionDialect<Request>,
+    request: SessionRequest<Answer, Request>,
+    lead: Lead,
+  ): Session<Answer>["events"] {
     const { call, protocol, frames, encode, hasPlaces = false } = request;
     const { sid, service } = lead;
     const meter = startMeter({ sid, service, protocol, client: call.clientAddress }, stages.observer, stages.now);
@@ -120,15 +128,15 @@ export function createSessionPipeline(stages: SessionStages): SessionPipeline {
       ticket = await caller.admit({ service, kind: request.kind });
       const opening = await firstFrame(source, bounds.signal);
       meter.noteIn();
-      const { admitted, first } = await acceptFirst(ticket, opening, request.received);
-      const meant = meaningOf(called, first);
+      const { admitted, first } = await acceptFirst(dialect, ticket, opening, request.received);
+      const meant = meaningOf(dialect, called, first);
       progress = createProgress((response, status) => {
         bounds.touch();
         meter.noteOut();
         return encode(meant.compiled, response, status);
       });
       const begun = { call, source, ...meant, admitted, hasPlaces, sid, bounds, meter };
-      yield* eventsFrom(dispatch(stages, begun), progress, sid);
+      yield* eventsFrom(dispatch(stages, dialect, begun), progress, sid);
     } catch (thrown) {
       const error = endFrom(thrown, bounds.signal, progress);
       meter.result(error);
@@ -142,12 +150,16 @@ export function createSessionPipeline(stages: SessionStages): SessionPipeline {
     }
   }
 
+  const openIn: SessionPipeline["openIn"] = (dialect, request) => {
+    const lead = leadOf(stages, request.call);
+    return { sid: lead.sid, service: lead.service, codeMap: lead.target?.codeMap, events: run(dialect, request, lead) };
+  };
+  const unified = unifiedFrom(stages);
   return {
-    open(request) {
-      const lead = leadOf(stages, request.call);
-      return { sid: lead.sid, service: lead.service, codeMap: lead.target?.codeMap, events: run(request, lead) };
-    },
+    open: (request) => openIn(unified, request),
+    openIn,
     find: (call) => stages.route(call).id,
+    describe: (call) => stages.route(call).compiled(call.version),
     active() {
       const counts = new Map<string, number>();
       for (const { service } of running) counts.set(service, (counts.get(service) ?? 0) + 1);
@@ -156,6 +168,16 @@ export function createSessionPipeline(stages: SessionStages): SessionPipeline {
     abortAll(error) {
       for (const { bounds } of running) bounds.abort(error);
     },
+  };
+}
+
+function unifiedFrom({ validate, validateOpening, validateChunk }: SessionStages): SessionDialect<Envelope> {
+  return {
+    bytes: ({ payload }) => bytesOf(payload),
+    choose: (category, envelope) => category.choose?.(envelope),
+    validate,
+    validateOpening,
+    validateChunk,
   };
 }
 
@@ -197,16 +219,21 @@ function notReady(service: string): ServingError {
 }
 
 /** The service that a session is for, and its opening as that service knows it. */
-interface Meant {
+interface Meant<Request> {
   readonly target: ServiceTarget;
   readonly compiled: CompiledService;
-  readonly first: SessionFrame;
-  readonly headers?: Chosen<Envelope>["headers"];
+  readonly first: SessionFrame<Request>;
+  readonly headers?: Chosen<Request>["headers"];
 }
 
 /** A category chooses by the opening alone. */
-function meaningOf(called: Called, first: SessionFrame): Meant {
-  const chosen = called.target.choose?.(first.envelope);
+function meaningOf<Request extends DecodedRequest>(
+  dialect: SessionDialect<Request>,
+  called: Called,
+  first: SessionFrame<Request>,
+): Meant<Request> {
+  const isCategory = called.target.choose !== undefined;
+  const chosen = isCategory ? dialect.choose?.(called.target, first.envelope) : undefined;
   const { target, compiled } =
     chosen === undefined ? called : { target: chosen.target, compiled: chosen.target.compiled() };
   if (compiled === undefined) throw notDescribed(target);
@@ -222,7 +249,7 @@ function boundsFor({ now }: SessionStages, { signal }: Call, { service, target }
 /** For a session that is refused before it waits for anything. */
 const unserved = { idleTimeoutMs: 60_000, totalTimeoutMs: 60_000 };
 
-async function firstFrame(source: AsyncIterator<SessionFrame>, signal: AbortSignal): Promise<SessionFrame> {
+async function firstFrame<Frame>(source: AsyncIterator<Frame>, signal: AbortSignal): Promise<Frame> {
   signal.throwIfAborted();
   const aborted = Promise.withResolvers<never>();
   const onAbort = (): void => aborted.reject(signal.reason);
@@ -237,21 +264,22 @@ async function firstFrame(source: AsyncIterator<SessionFrame>, signal: AbortSign
 }
 
 /** The first frame with its caller's app in it, once that is charged for it. */
-async function acceptFirst(
+async function acceptFirst<Request extends DecodedRequest>(
+  { bytes }: SessionDialect<Request>,
   ticket: Ticket,
-  opening: SessionFrame,
-  received: (() => string) | undefined,
-): Promise<{ readonly admitted: Admitted; readonly first: SessionFrame }> {
+  opening: SessionFrame<Request>,
+  received: SessionRequest<unknown>["received"],
+): Promise<{ readonly admitted: Admitted; readonly first: SessionFrame<Request> }> {
   const { envelope } = opening;
   const admitted = await ticket.accept(received?.() ?? "");
-  if (received === undefined) await admitted.spend(bytesOf(envelope.payload));
+  if (received === undefined) await admitted.spend(bytes(envelope));
   return { admitted, first: { ...opening, envelope: { ...envelope, header: admitted.nameApp(envelope.header) } } };
 }
 
-interface Dispatched extends Meant {
+interface Dispatched<Request> extends Meant<Request> {
   readonly admitted: Admitted;
   readonly call: Call;
-  readonly source: AsyncIterator<SessionFrame>;
+  readonly source: AsyncIterator<SessionFrame<Request>>;
   readonly hasPlaces: boolean;
   readonly sid: string;
   readonly bounds: SessionBounds;
@@ -259,19 +287,24 @@ interface Dispatched extends Meant {
 }
 
 /** The session's messages: those of a session at a loader, or the one answer of a once-call. */
-function dispatch(stages: SessionStages, session: Dispatched): AsyncIterable<Pick<InferStreamResponse, "response">> {
+function dispatch<Request extends DecodedRequest>(
+  stages: SessionStages,
+  dialect: SessionDialect<Request>,
+  session: Dispatched<Request>,
+): AsyncIterable<Pick<InferStreamResponse, "response">> {
   const { call, source, target, compiled, admitted, first, headers, hasPlaces, sid, bounds, meter } = session;
   const key = stages.balancingKey(target.hashKey, call, first.envelope);
-  const opens = stages.now() + target.timeoutMs;
+  const timeoutMs = dialect.timeoutMs?.(first.envelope);
+  const opens = stages.now() + Math.min(target.timeoutMs, timeoutMs ?? Infinity);
   const { signal } = bounds;
   const version = call.version || target.version;
   if (isOnce(compiled, first.place)) {
     bounds.endInput();
-    const request = { ...stages.validate(compiled, first.envelope, sid), version };
+    const request = { ...dialect.validate(compiled, first.envelope, sid), version };
     Object.assign(request.headers, headers);
     return onceAnswer(target.dispatch(request, { admitted, key, deadline: opens, signal }));
   }
-  const request = { ...stages.validateOpening(compiled, first.envelope, sid), version };
+  const request = { ...dialect.validateOpening(compiled, first.envelope, sid), version };
   Object.assign(request.headers, headers);
   const place = first.place ?? (hasPlaces ? 0 : undefined);
   withPlace(request.parts, place);
@@ -279,7 +312,7 @@ function dispatch(stages: SessionStages, session: Dispatched): AsyncIterable<Pic
     source,
     { opening: request.parts, place },
     {
-      validate: (envelope) => stages.validateChunk(compiled, envelope),
+      validate: (envelope) => dialect.validateChunk(compiled, envelope),
       admit: (parts) => admitted.spend(bytesOf(parts)),
       onFrame() {
         bounds.touch();
@@ -288,6 +321,7 @@ function dispatch(stages: SessionStages, session: Dispatched): AsyncIterable<Pic
       onEnd: () => bounds.endInput(),
     },
   );
+  if (timeoutMs !== undefined) bounds.limit(timeoutMs);
   const openDeadline = Math.min(opens, bounds.deadline);
   const deadline = bounds.deadline + graceMs;
   return target.dispatchSession(request, chunks, { admitted, key, deadline, openDeadline, signal });
@@ -314,83 +348,4 @@ function isOnce({ id, definition: { once, stream } }: CompiledService, place: Pl
   if (stream) return false;
   if (place === undefined || place === 2) return true;
   throw new ServingError("SCHEMA_VIOLATION", `'$.header.status' must be 3: service '${id}' answers once-calls only`);
-}
-
-/** Statuses count from 0 in the unified protocol, where 0 is "unset" in protobuf. */
-function placeFromStatus(status: Status): Place {
-  switch (status) {
-    case Status.BEGIN:
-      return 0;
-    case Status.END:
-      return 2;
-    case Status.ONCE:
-      return 3;
-    default:
-      return 1;
-  }
-}
-
-/** How far a session has come. */
-interface Progress<Answer> {
-  /** Whether a loader has taken it. */
-  readonly isOpened: boolean;
-  /** Whether its last result was given. */
-  readonly isComplete: boolean;
-  /** The event that a message is; undefined for one behind the last result. */
-  advance(response: InferResponse | undefined): SessionEvent<Answer> | undefined;
-  /** The last result, for an engine that ended without one: callers wait for it. */
-  complete(sid: string): SessionEvent<Answer>;
-}
-
-function createProgress<Answer>(encode: (response: InferResponse, status: Place) => Answer): Progress<Answer> {
-  let isOpened = false;
-  let isComplete = false;
-  return {
-    get isOpened() {
-      return isOpened;
-    },
-    get isComplete() {
-      return isComplete;
-    },
-    advance(response) {
-      if (isComplete) return undefined;
-      if (response === undefined) {
-        isOpened = true;
-        return { type: "opened" };
-      }
-      const status = placeFromStatus(response.status);
-      isComplete = status >= 2;
-      return { type: "result", status, answer: encode(response, status) };
-    },
-    complete(sid) {
-      isComplete = true;
-      const end = { sid, status: Status.END, parts: [], service: "", version: "", queueUs: 0, computeUs: 0 };
-      return { type: "result", status: 2, answer: encode({ $typeName: "athena.v1.InferResponse", ...end }, 2) };
-    },
-  };
-}
-
-async function* eventsFrom<Answer>(
-  messages: AsyncIterable<Pick<InferStreamResponse, "response">>,
-  progress: Progress<Answer>,
-  sid: string,
-): AsyncGenerator<SessionEvent<Answer>> {
-  for await (const { response } of messages) {
-    const event = progress.advance(response);
-    if (event !== undefined) yield event;
-  }
-  if (!progress.isComplete) yield progress.complete(sid);
-}
-
-/** What a session that threw ended with; undefined when its caller had the whole answer before. */
-function endFrom(
-  thrown: unknown,
-  signal: AbortSignal,
-  progress: Progress<unknown> | undefined,
-): ServingError | undefined {
-  if (progress?.isComplete) return undefined;
-  const error = ServingError.from(signal.aborted ? signal.reason : thrown);
-  // A loader's own limit on the session's length.
-  if (error.reason !== "DEADLINE_EXCEEDED" || !progress?.isOpened) return error;
-  return new ServingError("SESSION_TIMEOUT", `session timeout: ${error.message}`, { cause: error });
 }

@@ -57,8 +57,8 @@ export interface Envelope {
 export type Place = 0 | 1 | 2 | 3;
 
 /** One frame of a session's input, as an adapter received it. The first opens the session, the others are its chunks. */
-export interface SessionFrame {
-  readonly envelope: Envelope;
+export interface SessionFrame<Request = Envelope> {
+  readonly envelope: Request;
   /** Undefined: the input ends where the frames do, or where every input that was seen says so in its own attributes. */
   readonly place?: Place | undefined;
   /** Counted from the opening's 1, for a caller whose chunks may come out of order; undefined: in order of arrival. */
