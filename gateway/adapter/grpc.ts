@@ -18,6 +18,7 @@ import type { TcpListen } from "../../config/listen.ts";
 import type { Listener } from "./listener.ts";
 import { contextValuesFrom } from "./rpc-call.ts";
 import { inputOf } from "./timely-body.ts";
+import { blameClientForUnreadable } from "./unreadable-message.ts";
 
 /** What gRPC is served with. */
 export interface GrpcOptions {
@@ -89,6 +90,7 @@ function createHandler({ addServices, maxMessageBytes, jsonOptions }: GrpcOption
     const call = universalRequestFromNodeRequest(request, response, undefined, peer);
     response.once("finish", () => discardRest(request));
     handler({ ...call, body: inputOf(handler, bodyOf(request)) })
+      .then(blameClientForUnreadable)
       .then((answer) => universalResponseToNodeResponse(answer, response))
       // A call's own errors are answers: this one's client is gone.
       .catch(() => {});

@@ -4,6 +4,7 @@ import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { HttpBindings } from "../http.ts";
 import { contextValuesFrom } from "../rpc-call.ts";
 import { inputOf } from "../timely-body.ts";
+import { blameClientForUnreadable } from "../unreadable-message.ts";
 
 /** What Connect and gRPC-Web are served with. */
 export interface ConnectRoutesOptions {
@@ -42,7 +43,8 @@ export function createConnectRoutes({
     const universal = universalServerRequestFromFetch(request, { httpVersion: "2" });
     const contextValues = contextValuesFrom(bindings);
     const body = inputOf(handler, universal.body);
-    return universalServerResponseToFetch(await handler({ ...universal, body, contextValues }));
+    const answered = await handler({ ...universal, body, contextValues });
+    return universalServerResponseToFetch(await blameClientForUnreadable(answered));
   };
   return (request, bindings) => {
     const handler = handlers.get(pathOf(request.url));
