@@ -1,7 +1,7 @@
 import { Code } from "@connectrpc/connect";
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 
-/** What the stock handlers' word for bytes that are no message begins with; no error of ours does. */
+/** What the stock handlers' word for bytes that are no message begins with. Errors of ours have details, this has none. */
 const stockWords = "parse binary: ";
 
 /**
@@ -22,7 +22,8 @@ async function unaryAnswer(response: UniversalServerResponse, body: Body): Promi
   for await (const chunk of body) chunks.push(chunk);
   const text = Buffer.concat(chunks).toString();
   const internal = `{"code":"internal","message":"${stockWords}`;
-  if (!text.startsWith(internal)) return { ...response, body: only(Buffer.concat(chunks)) };
+  if (!text.startsWith(internal) || "details" in JSON.parse(text))
+    return { ...response, body: only(Buffer.concat(chunks)) };
   const answer = Buffer.from(text.replace(`"internal"`, `"invalid_argument"`));
   const header = new Headers(response.header);
   header.delete("content-length");
@@ -52,7 +53,7 @@ function watched(body: Body, trailer: Headers): Body {
 }
 
 function correct(trailer: Headers): void {
-  if (trailer.get("grpc-status") !== String(Code.Internal)) return;
+  if (trailer.get("grpc-status") !== String(Code.Internal) || trailer.has("grpc-status-details-bin")) return;
   const message = trailer.get("grpc-message") ?? "";
   if (message.startsWith(stockWords) || message.startsWith(encodeURIComponent(stockWords))) {
     trailer.set("grpc-status", String(Code.InvalidArgument));
