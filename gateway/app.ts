@@ -9,13 +9,15 @@ import { createConnectRoutes } from "./adapter/connect/routes.ts";
 import { createDocs, type DocsHandler } from "./adapter/docs.ts";
 import { listenGrpc } from "./adapter/grpc.ts";
 import { addHealthService } from "./adapter/health.ts";
-import { createHttpAdapter, type Exchange, type HttpAdapterOptions } from "./adapter/http.ts";
+import { createHttpAdapter, type HttpAdapterOptions } from "./adapter/http.ts";
 import { type FetchHandler, type Listener, listen, type WebSocketOptions } from "./adapter/listener.ts";
+import { refuseOddAddress } from "./adapter/odd-address.ts";
 import { addInferenceService, type GrpcServiceOptions } from "./adapter/oip/grpc-service.ts";
 import { createModelDirectory } from "./adapter/oip/models.ts";
 import { createModelControl } from "./adapter/oip/repository.ts";
 import { createRestAdapter, isRestUrl, type RestAdapterOptions } from "./adapter/oip/rest.ts";
 import { addReflection } from "./adapter/reflection.ts";
+import type { RpcObserver } from "./adapter/rpc-record.ts";
 import { createWebSocketAdapter, type WebSocketAdapterOptions } from "./adapter/websocket/adapter.ts";
 import { createByteBudget } from "./adapter/websocket/inbox.ts";
 import { createAdmin } from "./admin/server.ts";
@@ -31,15 +33,15 @@ import { createUnified, openInferenceGrpc, openInferenceRest, ownMessages } from
 import { decodeEnvelope, defaultEnvelopeLimits } from "./envelope/decode.ts";
 import { createSidSource } from "./envelope/sid.ts";
 import { createDocuments } from "./openapi/documents.ts";
-import { createPipeline, type SharedStages } from "./pipeline.ts";
+import { createPipeline, defaultSidPrefix, type SharedStages } from "./pipeline.ts";
 import { balancingKey } from "./router/balancing-key.ts";
 import { validate, validateChunk } from "./schema/validate.ts";
 import { createServiceSet, type ServiceSet } from "./service-set.ts";
-import type { SessionObserver } from "./session-meter.ts";
 import { createSessionPipeline, type SessionPipeline, type SessionStages } from "./session-pipeline.ts";
-import { type AccessLog, createAccessLog } from "./telemetry/access-log.ts";
+import { createAccessLog } from "./telemetry/access-log.ts";
 import { addInFlightGauge } from "./telemetry/admission-metrics.ts";
 import { createMetrics, type GatewayMetrics } from "./telemetry/metrics.ts";
+import { createOutcomes, type Outcomes } from "./telemetry/outcomes.ts";
 import type { Envelope } from "./types.ts";
 
 /** A gateway that listens. */
@@ -79,19 +81,18 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
   const accessLog = config.accessLog ? createAccessLog() : undefined;
   const stages = createSharedStages(config, served, { inFlight, admission, now });
   const decode = createDecoder(config);
-  const sessions = createSessionLine(config, stages, { isDraining, observer: observeSessions(metrics, accessLog) });
+  const outcomes = createOutcomes(metrics, accessLog);
+  const sessions = createSessionLine(config, stages, { isDraining, observer: outcomes.sessionObserver });
   const directory = createModelDirectory(() => served.current.services);
   const common = {
+    ...outcomes,
     admission,
     directory,
     control: createModelControl(directory, config.modelControl === "explicit"),
     maxBodyBytes,
     isDraining,
     now,
-    observe(exchange: Exchange) {
-      metrics.observe(exchange.service, exchange.outcome, exchange.durationMs / 1000);
-      accessLog?.write(exchange);
-    },
+    newSid: () => stages.newSid(defaultSidPrefix),
   };
   const streams = { ...config.sessions, sessions, admission, decode, isDraining };
   const webSockets = webSocketsFor(config, streams);
@@ -100,7 +101,7 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
   const admin = createAdmin({ metrics, isDraining, services, reload: reloader.reload });
   const addOwnServices = ownServices(config, stages, { ...common, sessions }, served);
   const grpcListener = await listenForGrpc(config, stages, common, addOwnServices);
-  const answer = createAnswer(stages, { ...common, streams }, addOwnServices, docsFor(config, served));
+  const answer = createAnswer(stages, { ...common, streams }, addOwnServices, docsFor(config, served, outcomes));
   const publicListener = listen(config.listen, answer, webSockets);
   const adminListener = listen(config.admin, admin.fetch);
   const watching = watch(reloader, config.reloadIntervalMs);
@@ -144,22 +145,33 @@ async function readFirst(path: string): Promise<FirstReading> {
  */
 function createAnswer(
   stages: SharedStages,
-  common: Omit<HttpAdapterOptions, "pipeline"> & Omit<RestAdapterOptions, "pipeline">,
+  common: Omit<HttpAdapterOptions, "pipeline"> & Omit<RestAdapterOptions, "pipeline"> & RpcObserver,
   addServices: (router: ConnectRouter) => void,
   docs: DocsHandler | undefined,
 ): FetchHandler {
   const unified = createUnified(common.streams.decode);
   const adapter = createHttpAdapter({ ...common, pipeline: createPipeline(stages, unified) });
   const rest = createRestAdapter({ ...common, pipeline: createPipeline(stages, openInferenceRest) });
-  const connect = createConnectRoutes({ addServices, maxMessageBytes: common.maxBodyBytes });
+  const connect = createConnectRoutes({ addServices, maxMessageBytes: common.maxBodyBytes, observer: common });
   return (request, bindings) =>
-    connect(request, bindings) ?? docs?.(request) ?? (isRestUrl(request.url) ? rest : adapter).fetch(request, bindings);
+    refuseOddAddress(request, bindings, common) ??
+    connect(request, bindings) ??
+    docs?.(request, bindings) ??
+    (isRestUrl(request.url) ? rest : adapter).fetch(request, bindings);
 }
 
 /** On unless told, but where callers must say who they are: the documents are for everybody. */
-function docsFor({ docs, admission }: GatewayConfig, served: ServiceSet): DocsHandler | undefined {
+function docsFor(
+  { docs, admission }: GatewayConfig,
+  served: ServiceSet,
+  { observeLookup }: Outcomes,
+): DocsHandler | undefined {
   const isProtected = admission !== undefined;
-  return (docs ?? !isProtected) ? createDocs(createDocuments(() => served.current, isProtected)) : undefined;
+  if (!(docs ?? !isProtected)) return undefined;
+  return createDocs(
+    createDocuments(() => served.current, isProtected),
+    observeLookup,
+  );
 }
 
 function createDecoder({ limits }: GatewayConfig): (text: string) => Envelope {
@@ -209,27 +221,17 @@ function ownServices(
 function listenForGrpc(
   config: GatewayConfig,
   stages: SharedStages,
-  common: Omit<GrpcServiceOptions, "pipeline">,
+  common: Omit<GrpcServiceOptions, "pipeline"> & RpcObserver,
   addOwnServices: (router: ConnectRouter) => void,
 ): Promise<Listener> {
   return listenGrpc(config.grpcListen, {
     maxMessageBytes: config.limits.maxBodyBytes,
+    observer: common,
     addServices(router) {
       addOwnServices(router);
       addInferenceService(router, { ...common, pipeline: createPipeline(stages, openInferenceGrpc) });
     },
   });
-}
-
-function observeSessions(metrics: GatewayMetrics, accessLog: AccessLog | undefined): SessionObserver {
-  return {
-    onFrame: metrics.sessions.countFrame,
-    onEnd(report) {
-      const firstResultSeconds = report.firstResultMs === undefined ? undefined : report.firstResultMs / 1000;
-      metrics.sessions.observe(report.service, report.outcome, report.durationMs / 1000, firstResultSeconds);
-      accessLog?.writeSession(report);
-    },
-  };
 }
 
 function webSocketsFor(

@@ -2,10 +2,13 @@ import { resolve } from "node:path";
 import packageJson from "swagger-ui-dist/package.json" with { type: "json" };
 import styles from "swagger-ui-dist/swagger-ui.css" with { type: "file" };
 import script from "swagger-ui-dist/swagger-ui-bundle.js" with { type: "file" };
+import { ServingError } from "../../proto/errors.ts";
 import type { Documents } from "../openapi/documents.ts";
+import type { LookupLogEntry } from "../telemetry/access-log.ts";
+import type { HttpBindings } from "./http.ts";
 
 /** Answers requests for pages about the services; undefined for every other request. */
-export type DocsHandler = (request: Request) => Response | undefined;
+export type DocsHandler = (request: Request, bindings: Pick<HttpBindings, "clientAddress">) => Response | undefined;
 
 /** Files of the page have its component's version in their paths, so that they may be kept for good. */
 const folder = `/docs/${packageJson.version}`;
@@ -51,17 +54,15 @@ SwaggerUIBundle({
 
 /**
  * The documents at `/openapi.json` and `/openapi/{service}.json`, and a page to read them and try them out at `/docs`, or
- * `/docs?service={service}`. The predecessor's page was below `/swagger`, which leads here.
+ * `/docs?service={service}`. The predecessor's page was below `/swagger`, which leads here. `observeLookup` is told of each.
  */
-export function createDocs(documents: Documents): DocsHandler {
+export function createDocs(documents: Documents, observeLookup: (lookup: LookupLogEntry) => void): DocsHandler {
   const assets: Readonly<Record<string, () => Response>> = {
     [`${folder}/swagger-ui.css`]: () => fileResponse(styles, "text/css"),
     [`${folder}/swagger-ui-bundle.js`]: () => fileResponse(script, "text/javascript"),
     [`${folder}/start.js`]: () => textResponse(startScript, "text/javascript", { "cache-control": immutable }),
   };
-  return (request) => {
-    if (request.method !== "GET" && request.method !== "HEAD") return undefined;
-    const { pathname } = new URL(request.url);
+  const answer = (pathname: string): Response | undefined => {
     if (pathname === "/openapi.json") return jsonResponse(documents.gateway());
     const service = /^\/openapi\/([^/]+)\.json$/.exec(pathname)?.[1];
     if (service !== undefined) return documentResponse(documents.service(service));
@@ -70,6 +71,21 @@ export function createDocs(documents: Documents): DocsHandler {
     if (pathname === "/docs/" || pathname === "/swagger" || pathname.startsWith("/swagger/")) return redirect("/docs");
     return assets[pathname]?.();
   };
+  return ({ method, url }, { clientAddress: client }) => {
+    if (method !== "GET" && method !== "HEAD") return undefined;
+    const { pathname } = new URL(url);
+    const response = answer(pathname);
+    if (response !== undefined) observeLookup({ ...seenOf(pathname, response), durationMs: 0, client });
+    return response;
+  };
+}
+
+function seenOf(pathname: string, { status }: Response): Omit<LookupLogEntry, "durationMs" | "client"> {
+  const [, folder] = /^(\/[a-z]+)\//.exec(pathname) ?? [];
+  const path = folder === undefined ? pathname : `${folder}/*`;
+  if (status !== 404) return { protocol: "http", path, outcome: "OK", status };
+  const error = new ServingError("SERVICE_NOT_FOUND", "no service is called so");
+  return { protocol: "http", path, outcome: error.reason, status, error };
 }
 
 function documentResponse(document: string | undefined): Response {

@@ -7,7 +7,7 @@ import {
   type ServerHttp2Session,
 } from "node:http2";
 import { type ConnectRouter, type ConnectRouterOptions, createConnectRouter } from "@connectrpc/connect";
-import { uResponseNotFound } from "@connectrpc/connect/protocol";
+import type { UniversalServerRequest } from "@connectrpc/connect/protocol";
 import {
   compressionBrotli,
   compressionGzip,
@@ -15,10 +15,12 @@ import {
   universalResponseToNodeResponse,
 } from "@connectrpc/connect-node";
 import type { TcpListen } from "../../config/listen.ts";
+import { ServingError } from "../../proto/errors.ts";
 import type { Listener } from "./listener.ts";
-import { contextValuesFrom } from "./rpc-call.ts";
-import { inputOf } from "./timely-body.ts";
-import { blameClientForUnreadable } from "./unreadable-message.ts";
+import { beginCall } from "./rpc-call.ts";
+import type { RpcObserver } from "./rpc-record.ts";
+import { refusalFromStatus, sidHeader } from "./rpc-refusal.ts";
+import { refuseCall, serveCall } from "./serve-call.ts";
 
 /** What gRPC is served with. */
 export interface GrpcOptions {
@@ -28,10 +30,13 @@ export interface GrpcOptions {
   readonly maxMessageBytes: number;
   /** How messages are read and written as JSON. */
   readonly jsonOptions?: ConnectRouterOptions["jsonOptions"];
+  /** Told of the ends of calls. */
+  readonly observer: RpcObserver;
 }
 
-/** Calls under way on one connection; a client waits with more. */
-const maxConcurrentStreams = 1024;
+/** Calls under way on one connection, of which a client waits with more, and how large the headers of one may be, as on the public port. */
+const settings = { maxConcurrentStreams: 1024, maxHeaderListSize: 16_384 };
+const maxHeaderListPairs = 200;
 
 /**
  * Listens for gRPC: HTTP/2 without TLS on a port of its own, because `Bun.serve` writes no trailers.
@@ -39,7 +44,7 @@ const maxConcurrentStreams = 1024;
  * @throws Error when the address cannot be listened on.
  */
 export async function listenGrpc(address: TcpListen, options: GrpcOptions): Promise<Listener> {
-  const server = createServer({ settings: { maxConcurrentStreams } }, createHandler(options));
+  const server = createServer({ settings, maxHeaderListPairs }, createHandler(options));
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {
     sessions.add(session);
@@ -68,33 +73,43 @@ type NodeHandler = (request: Http2ServerRequest, response: Http2ServerResponse) 
  * What connectNodeAdapter is, but for the input that a call leaves unread: the adapter destroys its stream, and Bun neither
  * reads on nor resets it then, so that a client which still sends would wait for ever.
  */
-function createHandler({ addServices, maxMessageBytes, jsonOptions }: GrpcOptions): NodeHandler {
+function createHandler({ addServices, maxMessageBytes, jsonOptions, observer }: GrpcOptions): NodeHandler {
   const router = createConnectRouter({
     connect: false,
     grpcWeb: false,
     acceptCompression: [compressionGzip, compressionBrotli],
     readMaxBytes: maxMessageBytes,
+    requestGate: beginCall,
     ...(jsonOptions === undefined ? {} : { jsonOptions }),
   });
   addServices(router);
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   return (request, response) => {
     const handler = handlers.get(request.url.split("?", 1)[0] ?? "");
-    if (handler === undefined) {
-      response.writeHead(uResponseNotFound.status);
+    const clientAddress = request.socket.remoteAddress ?? "";
+    const refuse = (error: ServingError): void => {
+      response.writeHead(error.class.httpStatus, { [sidHeader]: refuseCall(clientAddress, error, "grpc", observer) });
       response.end();
       request.resume();
-      return;
-    }
-    const peer = contextValuesFrom({ clientAddress: request.socket.remoteAddress ?? "", holdOpen() {} });
-    const call = universalRequestFromNodeRequest(request, response, undefined, peer);
+    };
+    if (handler === undefined) return refuse(refusalFromStatus(404));
+    const call = callFrom(request, response);
+    if (call instanceof ServingError) return refuse(call);
     response.once("finish", () => discardRest(request));
-    handler({ ...call, body: inputOf(handler, bodyOf(request)) })
-      .then(blameClientForUnreadable)
+    serveCall(handler, { ...call, body: bodyOf(request), peer: { clientAddress, holdOpen() {} } }, observer)
       .then((answer) => universalResponseToNodeResponse(answer, response))
       // A call's own errors are answers: this one's client is gone.
       .catch(() => {});
   };
+}
+
+/** A call as the stock handlers take it; an error for one whose authority and path make no URL. */
+function callFrom(request: Http2ServerRequest, response: Http2ServerResponse): UniversalServerRequest | ServingError {
+  try {
+    return universalRequestFromNodeRequest(request, response, undefined, undefined);
+  } catch (error) {
+    return new ServingError("MALFORMED_ENVELOPE", "':authority' and ':path' are no address", { cause: error });
+  }
 }
 
 /** A call's input, whose stream outlives the loop that reads it. */

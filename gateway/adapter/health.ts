@@ -1,4 +1,6 @@
-import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { connectErrorFrom } from "../../proto/connect-error.ts";
+import { ServingError } from "../../proto/errors.ts";
 import {
   Health,
   HealthCheckResponse_ServingStatus as ServingStatus,
@@ -16,7 +18,9 @@ export function addHealthService(router: ConnectRouter, { isDraining, isReady }:
   router.service(Health, {
     check({ service }) {
       const ready = service === "" ? true : isReady(service);
-      if (ready === undefined) throw new ConnectError(`service '${service.slice(0, 64)}' not found`, Code.NotFound);
+      if (ready === undefined) {
+        throw connectErrorFrom(new ServingError("SERVICE_NOT_FOUND", `service '${service.slice(0, 64)}' not found`));
+      }
       return { status: ready && !isDraining() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING };
     },
   });

@@ -1,6 +1,7 @@
 import { type Context, Hono } from "hono";
-import { type Reason, ServingError } from "../../proto/errors.ts";
+import { ServingError } from "../../proto/errors.ts";
 import type { Outcome, Pipeline } from "../pipeline.ts";
+import type { AccessLogEntry } from "../telemetry/access-log.ts";
 import type { Call } from "../types.ts";
 import { type BodyBounds, readBody } from "./body.ts";
 import { errorResponse } from "./error-response.ts";
@@ -16,17 +17,7 @@ export interface HttpBindings {
 }
 
 /** A request that was answered: what the access log and the metrics are told, once. */
-export interface Exchange {
-  readonly sid: string;
-  readonly service: string;
-  /** The app that sent it, where admission found one. */
-  readonly app?: string;
-  readonly outcome: "OK" | Reason;
-  readonly status: number;
-  readonly durationMs: number;
-  readonly client: string;
-  readonly error?: ServingError;
-}
+export type Exchange = AccessLogEntry;
 
 /** What the HTTP adapter is built from. */
 export interface HttpAdapterOptions {
@@ -68,7 +59,9 @@ export function createHttpAdapter(options: HttpAdapterOptions): Hono<{ Bindings:
     });
     // What is left of a body that came too late would be kept in memory until its end.
     const response = responseFromOutcome(outcome, isCut || options.isDraining());
-    options.observe(exchangeFrom(outcome, response.status, options.now() - started, call.clientAddress));
+    const durationMs = options.now() - started;
+    const client = call.clientAddress;
+    options.observe(exchangeFrom(outcome, { protocol: "http", status: response.status, durationMs, client }));
     return response;
   });
   return app;
@@ -118,9 +111,11 @@ function responseFromOutcome({ sid, result, codeMap }: Outcome<string>, closes: 
 }
 
 /** How a request ended, for the access log and the metrics. */
-export function exchangeFrom(outcome: Outcome<unknown>, status: number, durationMs: number, client: string): Exchange {
-  const { sid, service, app, result } = outcome;
-  const sender = app === "" ? {} : { app };
-  if (!(result instanceof ServingError)) return { sid, service, ...sender, outcome: "OK", status, durationMs, client };
-  return { sid, service, ...sender, outcome: result.reason, status, durationMs, client, error: result };
+export function exchangeFrom(
+  { sid, service, app, result }: Outcome<unknown>,
+  seen: Pick<Exchange, "protocol" | "status" | "durationMs" | "client">,
+): Exchange {
+  const request = { sid, service, ...(app === "" ? {} : { app }) };
+  if (!(result instanceof ServingError)) return { ...request, outcome: "OK", ...seen };
+  return { ...request, outcome: result.reason, ...seen, error: result };
 }

@@ -8,19 +8,37 @@ import {
 } from "@connectrpc/connect";
 import type { Call } from "../types.ts";
 import { targetOf } from "./http.ts";
+import type { PortRecord } from "./rpc-record.ts";
 
 /** What a listener knows of a call beside its messages. */
 export interface Peer {
   readonly clientAddress: string;
   /** Lets the connection be silent until the answer: the call has bounds of its own. */
   holdOpen(): void;
+  /** Through which the call's end is told, once. */
+  readonly record: Pick<PortRecord, "claim" | "begin">;
 }
 
-const peerKey = createContextKey<Peer>({ clientAddress: "", holdOpen() {} }, { description: "the caller" });
+const nobody: Peer = { clientAddress: "", holdOpen() {}, record: { claim() {}, begin() {} } };
+const peerKey = createContextKey<Peer>(nobody, { description: "the caller" });
 
 /** The values that a listener hands to the handlers of one call. */
 export function contextValuesFrom(peer: Peer): ContextValues {
   return createContextValues().set(peerKey, peer);
+}
+
+/** Watches a call from the moment that its protocol is known. Throws the call's end if it is over by then. */
+export function beginCall(context: HandlerContext): void {
+  context.values.get(peerKey).record.begin(context);
+}
+
+/**
+ * Says that its service tells of the call from now on.
+ *
+ * @throws the call's end, which was told already, when it is over.
+ */
+export function claimCall(context: HandlerContext): void {
+  context.values.get(peerKey).record.claim();
 }
 
 /**

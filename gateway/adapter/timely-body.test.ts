@@ -2,13 +2,14 @@ import { expect, test } from "bun:test";
 import { timelyBody } from "./timely-body.ts";
 
 const chunk = new Uint8Array([1]);
+const never = new AbortController().signal;
 
 test("a body that is complete in time comes as it is", async () => {
   async function* body() {
     yield chunk;
     yield chunk;
   }
-  expect(await Array.fromAsync(timelyBody(body(), 60_000))).toEqual([chunk, chunk]);
+  expect(await Array.fromAsync(timelyBody(body(), 60_000, never))).toEqual([chunk, chunk]);
 });
 
 test("a body that is not complete in time ends with an error, and its source is closed", async () => {
@@ -22,7 +23,7 @@ test("a body that is not complete in time ends with an error, and its source is 
       },
     }),
   };
-  await expect(Array.fromAsync(timelyBody(body, 1))).rejects.toThrow("the request was not complete within 1 ms");
+  await expect(Array.fromAsync(timelyBody(body, 1, never))).rejects.toThrow("the request was not complete within 1 ms");
   expect(isClosed).toBe(true);
 });
 
@@ -36,6 +37,6 @@ test("a body that is left early closes its source", async () => {
       isClosed = true;
     }
   }
-  for await (const _ of timelyBody(body(), 60_000)) break;
+  for await (const _ of timelyBody(body(), 60_000, never)) break;
   expect(isClosed).toBe(true);
 });

@@ -5,7 +5,14 @@ import { createAccessLog } from "./access-log.ts";
 function linesOf(error?: ServingError): Record<string, unknown>[] {
   const lines: string[] = [];
   const log = createAccessLog({ write: (line) => lines.push(line), flushSync() {} }, () => 7);
-  const entry = { sid: "s", service: "echo", status: 200, durationMs: 1.23456, client: "::1" };
+  const entry = {
+    sid: "s",
+    service: "echo",
+    protocol: "http",
+    status: 200,
+    durationMs: 1.23456,
+    client: "::1",
+  } as const;
   log.write({ ...entry, outcome: error?.reason ?? "OK", ...(error === undefined ? {} : { error }) });
   return lines.map((line) => JSON.parse(line));
 }
@@ -19,6 +26,7 @@ describe("the access log", () => {
         name: "access",
         sid: "s",
         service: "echo",
+        protocol: "http",
         status: 200,
         durationMs: 1.235,
         client: "::1",

@@ -2,6 +2,9 @@ import { pino } from "pino";
 import type { ServingError } from "../../proto/errors.ts";
 import type { OutcomeName } from "./metrics.ts";
 
+/** What callers speak beside sessions' own: the unified protocol ("http"), the Open Inference Protocol over REST ("oip"), or one of RPC. */
+export type Protocol = "http" | "oip" | "connect" | "grpc-web" | "grpc";
+
 /** One finished request, as the access log tells it. */
 export interface AccessLogEntry {
   readonly sid: string;
@@ -9,7 +12,10 @@ export interface AccessLogEntry {
   readonly service: string;
   /** The app that sent it, where admission found one. */
   readonly app?: string;
+  /** What its caller spoke. */
+  readonly protocol: Protocol;
   readonly outcome: OutcomeName;
+  /** The HTTP status; where the protocol has none of its own, that which HTTP would have. */
   readonly status: number;
   readonly durationMs: number;
   readonly client: string;
@@ -32,10 +38,24 @@ export interface SessionLogEntry {
   readonly error: ServingError | undefined;
 }
 
-/** Writes one line for each finished request, and one for each session. */
+/** One question about the services, such as their health, as the access log tells it. */
+export interface LookupLogEntry {
+  readonly protocol: Protocol;
+  /** What was asked: a method, or a path without what callers choose in it; "" for what is not there. */
+  readonly path: string;
+  readonly outcome: OutcomeName;
+  /** As in {@link AccessLogEntry}. */
+  readonly status: number;
+  readonly durationMs: number;
+  readonly client: string;
+  readonly error?: ServingError;
+}
+
+/** Writes one line for each finished request, for each session and for each lookup. */
 export interface AccessLog {
   write(entry: AccessLogEntry): void;
   writeSession(entry: SessionLogEntry): void;
+  writeLookup(entry: LookupLogEntry): void;
   /** Writes out what is still in memory. */
   flush(): void;
 }
@@ -71,6 +91,7 @@ export function createAccessLog(destination: LineDestination = bufferedStdout(),
       const sender = app ? { app } : {};
       write({ ...entry, ...sender, ...first }, durationMs, error, "session");
     },
+    writeLookup: ({ error, durationMs, ...entry }) => write(entry, durationMs, error, "lookup"),
     flush: () => destination.flushSync(),
   };
 }

@@ -1,6 +1,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { errorTable, isReason, type Reason } from "../../proto/errors.ts";
 import type { Endpoint } from "../types.ts";
+import type { Protocol } from "./access-log.ts";
 import { createSessionMetrics, type SessionMetrics } from "./session-metrics.ts";
 
 /** How a request ended: "OK", or the reason of its error. */
@@ -11,6 +12,8 @@ export interface GatewayMetrics {
   /** Counts one request, exactly once, when its answer is known. `service` is "" for one that reached none. */
   observe(service: string, outcome: OutcomeName, seconds: number): void;
   readonly sessions: SessionMetrics;
+  /** Counts one question about the services, exactly once, when its answer is known. */
+  observeLookup(protocol: Protocol, outcome: OutcomeName): void;
   /** Counts one reading of the configuration. */
   observeReload(outcome: "unchanged" | "applied" | "refused"): void;
   /** Drops what was counted for a service that is served no more. */
@@ -51,6 +54,12 @@ export function createMetrics(
     buckets: durationBuckets,
     registers: [registry],
   });
+  const lookups = new Counter({
+    name: "athena_gateway_lookups_total",
+    help: "Questions about the services, such as their health, by protocol and outcome.",
+    labelNames: ["protocol", "outcome"],
+    registers: [registry],
+  });
   addEndpointGauges(registry, endpointSource);
   const observeReload = addReloadMetrics(registry);
   const sessions = createSessionMetrics(registry, activeSessions);
@@ -75,6 +84,7 @@ export function createMetrics(
       histogram.observe(seconds);
     },
     sessions,
+    observeLookup: (protocol, outcome) => lookups.inc({ protocol, outcome }),
     observeReload,
     forget(service) {
       const outcomes: readonly OutcomeName[] = ["OK", ...Object.keys(errorTable).filter(isReason)];

@@ -17,7 +17,9 @@ import type { Pipeline } from "../../pipeline.ts";
 import type { SessionPipeline } from "../../session-pipeline.ts";
 import type { Call, SessionFrame } from "../../types.ts";
 import { type Exchange, exchangeFrom } from "../http.ts";
-import { callFromRpc, isLate } from "../rpc-call.ts";
+import { callFromRpc, claimCall, isLate } from "../rpc-call.ts";
+import { protocolFrom } from "../rpc-record.ts";
+import { sidHeader } from "../rpc-refusal.ts";
 import { httpStatusFromError } from "../status.ts";
 import { openSession } from "./session-frames.ts";
 
@@ -32,9 +34,6 @@ export interface InferenceServiceOptions {
   readonly slowReaderTimeoutMs: number;
   readonly now: () => number;
 }
-
-/** Names the request in every answer, errors included. */
-const sidHeader = "athena-sid";
 
 /** Adds athena.v1's inference service to a port: once-calls take the straight line, the others that of sessions. */
 export function addPublicInference(router: ConnectRouter, options: InferenceServiceOptions): void {
@@ -63,12 +62,14 @@ async function infer(
   context: HandlerContext,
   { pipeline, observe, now }: InferenceServiceOptions,
 ): Promise<InferResponse> {
+  claimCall(context);
   const started = now();
   const call = callFromRpc(context, request.service, request.version);
   const outcome = await pipeline(call, () => request);
   const { sid, result } = outcome;
   const status = result instanceof ServingError ? httpStatusFromError(result) : 200;
-  observe(exchangeFrom(outcome, status, now() - started, call.clientAddress));
+  const seen = { protocol: protocolFrom(context.protocolName), status, durationMs: now() - started };
+  observe(exchangeFrom(outcome, { ...seen, client: call.clientAddress }));
   if (result instanceof ServingError) throw failureFrom(result, sid);
   context.responseHeader.set(sidHeader, sid);
   return result;
@@ -86,6 +87,7 @@ async function* resultsOf(
   { open, frames, kind, context }: RpcSession,
   { sessions, admission, slowReaderTimeoutMs }: InferenceServiceOptions,
 ): AsyncGenerator<InferResponse | undefined> {
+  claimCall(context);
   const call = callFromRpc(context, open.service, open.version);
   const end = endOf(context.signal);
   const session = sessions.open<InferResponse>({

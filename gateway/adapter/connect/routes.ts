@@ -2,9 +2,9 @@ import { type ConnectRouter, type ConnectRouterOptions, createConnectRouter } fr
 import { universalServerRequestFromFetch, universalServerResponseToFetch } from "@connectrpc/connect/protocol";
 import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { HttpBindings } from "../http.ts";
-import { contextValuesFrom } from "../rpc-call.ts";
-import { inputOf } from "../timely-body.ts";
-import { blameClientForUnreadable } from "../unreadable-message.ts";
+import { beginCall } from "../rpc-call.ts";
+import type { RpcObserver } from "../rpc-record.ts";
+import { serveCall } from "../serve-call.ts";
 
 /** What Connect and gRPC-Web are served with. */
 export interface ConnectRoutesOptions {
@@ -14,6 +14,8 @@ export interface ConnectRoutesOptions {
   readonly maxMessageBytes: number;
   /** How messages are read and written as JSON. */
   readonly jsonOptions?: ConnectRouterOptions["jsonOptions"];
+  /** Told of the ends of calls. */
+  readonly observer: RpcObserver;
 }
 
 /** Answers a request to one of the services' paths; undefined for any other. */
@@ -27,11 +29,13 @@ export function createConnectRoutes({
   addServices,
   maxMessageBytes,
   jsonOptions,
+  observer,
 }: ConnectRoutesOptions): ConnectRoutes {
   const router = createConnectRouter({
     grpc: false,
     acceptCompression: [compressionGzip, compressionBrotli],
     readMaxBytes: maxMessageBytes,
+    requestGate: beginCall,
     ...(jsonOptions === undefined ? {} : { jsonOptions }),
   });
   addServices(router);
@@ -41,10 +45,7 @@ export function createConnectRoutes({
     // Bun does not tell a request's version. The stock handlers refuse streams in both directions over HTTP/1.1; here they
     // work for a client that sends all of its messages before it reads.
     const universal = universalServerRequestFromFetch(request, { httpVersion: "2" });
-    const contextValues = contextValuesFrom(bindings);
-    const body = inputOf(handler, universal.body);
-    const answered = await handler({ ...universal, body, contextValues });
-    return universalServerResponseToFetch(await blameClientForUnreadable(answered));
+    return universalServerResponseToFetch(await serveCall(handler, { ...universal, peer: bindings }, observer));
   };
   return (request, bindings) => {
     const handler = handlers.get(pathOf(request.url));

@@ -72,6 +72,8 @@ function readError(thrown: unknown): ServingError {
       return new ServingError("CANCELED", "the client hung up", { cause: error });
     case Code.DeadlineExceeded:
       return new ServingError("DEADLINE_EXCEEDED", "the session's deadline has passed", { cause: error });
+    case Code.Unimplemented:
+      return new ServingError("UNSUPPORTED_OPERATION", error.rawMessage.slice(0, 512), { cause: error });
     default:
       return new ServingError("MALFORMED_ENVELOPE", "a message of the session cannot be read", { cause: error });
   }

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import { ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { connectErrorFrom } from "../../../proto/connect-error.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import {
@@ -17,7 +17,8 @@ import type { Pipeline } from "../../pipeline.ts";
 import type { ControlAction } from "../../service-control.ts";
 import type { Call } from "../../types.ts";
 import { type Exchange, exchangeFrom } from "../http.ts";
-import { callFromRpc } from "../rpc-call.ts";
+import { callFromRpc, claimCall } from "../rpc-call.ts";
+import { completeError, refusalFrom } from "../rpc-refusal.ts";
 import { httpStatusFromError } from "../status.ts";
 import { grpcConfiguration, grpcMetadata, grpcStatistics } from "./grpc-answer.ts";
 import { finalResponseParameter } from "./grpc-request.ts";
@@ -34,6 +35,8 @@ export interface GrpcServiceOptions {
   readonly control: ModelControl;
   /** Told of every inference when its answer is known. */
   readonly observe: (exchange: Exchange) => void;
+  /** An id for a request that reached no service. */
+  readonly newSid: () => string;
   readonly isDraining: () => boolean;
   readonly now: () => number;
 }
@@ -82,6 +85,7 @@ export function addInferenceService(router: ConnectRouter, options: GrpcServiceO
     repositoryModelLoad: (request, context) => control("load", request, context),
     repositoryModelUnload: (request, context) => control("unload", request, context),
     async modelInfer(request, context) {
+      claimCall(context);
       const result = await infer(request, context, options);
       if (result instanceof ServingError) throw connectErrorFrom(result);
       return result;
@@ -99,7 +103,8 @@ async function infer(
   const call = callFromRpc(context, request.modelName, request.modelVersion);
   const outcome = await pipeline(call, () => request);
   const status = outcome.result instanceof ServingError ? httpStatusFromError(outcome.result) : 200;
-  observe(exchangeFrom(outcome, status, now() - started, call.clientAddress));
+  const durationMs = now() - started;
+  observe(exchangeFrom(outcome, { protocol: "grpc", status, durationMs, client: call.clientAddress }));
   return outcome.result;
 }
 
@@ -109,8 +114,9 @@ async function* inferEach(
   context: HandlerContext,
   options: GrpcServiceOptions,
 ): AsyncGenerator<ModelStreamInferResponse> {
+  claimCall(context);
   const endsAtError = context.requestHeader.get(ownCodeHeader) === "true";
-  for await (const request of requests) {
+  for await (const request of readable(requests, context, options)) {
     const result = await infer(request, context, options);
     if (result instanceof ServingError) {
       if (endsAtError) throw connectErrorFrom(result);
@@ -124,5 +130,26 @@ async function* inferEach(
       });
     }
     yield create(ModelStreamInferResponseSchema, { inferResponse: result });
+  }
+}
+
+/** The stream's requests. One that cannot be read ends it, and is a request like the others; a caller that leaves asks nothing. */
+async function* readable(
+  requests: AsyncIterable<ModelInferRequest>,
+  context: HandlerContext,
+  { observe, newSid }: GrpcServiceOptions,
+): AsyncGenerator<ModelInferRequest> {
+  try {
+    yield* requests;
+  } catch (thrown) {
+    const read = ConnectError.from(thrown);
+    const error = refusalFrom(read);
+    if (context.signal.aborted || error.reason === "CANCELED") throw read;
+    const sid = newSid();
+    const { clientAddress: client } = callFromRpc(context, "", "");
+    const status = httpStatusFromError(error);
+    observe({ sid, service: "", protocol: "grpc", outcome: error.reason, status, durationMs: 0, client, error });
+    completeError(read, error, sid);
+    throw read;
   }
 }

@@ -2,6 +2,7 @@ import { type Context, Hono } from "hono";
 import { ServingError } from "../../../proto/errors.ts";
 import { type Admission, openCaller } from "../../admission/admission.ts";
 import type { Pipeline } from "../../pipeline.ts";
+import type { LookupLogEntry } from "../../telemetry/access-log.ts";
 import { readBody, readBytes } from "../body.ts";
 import { callFromContext, type Exchange, exchangeFrom, type HttpBindings } from "../http.ts";
 import { challenge, httpStatusFromError, retryAfterFromError } from "../status.ts";
@@ -21,6 +22,10 @@ export interface RestAdapterOptions {
   readonly maxBodyBytes: number;
   /** Told of every inference when its answer is known. */
   readonly observe: (exchange: Exchange) => void;
+  /** Told of every page, likewise. */
+  readonly observeLookup: (lookup: LookupLogEntry) => void;
+  /** An id for a request that reached no service. */
+  readonly newSid: () => string;
   /** While true, the server is not ready, and connections are asked to close after the answer. */
   readonly isDraining: () => boolean;
   readonly now: () => number;
@@ -48,9 +53,11 @@ export function isRestUrl(url: string): boolean {
   return supportedPath.test(path) || unsupportedPath.test(path);
 }
 
+const inferPath = "/v2/models/:model/infer";
+
 /**
  * The Open Inference Protocol over REST, at the URLs of {@link isRestUrl}: inference, and the pages about server and
- * models, which are answered from what the gateway knows and are neither logged nor counted.
+ * models, which are answered from what the gateway knows.
  */
 export function createRestAdapter(options: RestAdapterOptions): Hono<{ Bindings: HttpBindings }> {
   const app = new Hono<{ Bindings: HttpBindings }>({ strict: false });
@@ -58,16 +65,21 @@ export function createRestAdapter(options: RestAdapterOptions): Hono<{ Bindings:
   const serve = (method: "GET" | "POST", path: string, answer: (context: RestContext) => Promise<Response>): void => {
     for (const variant of variantsOf(path)) {
       app.on(method, variant, answer);
-      app.all(variant, () => failure(405, `use ${method}`, { ...headers(), allow: method }));
+      app.all(variant, (context) => {
+        const error = new ServingError("METHOD_NOT_ALLOWED", `use ${method}`);
+        return refuse(context, path, error, options, { ...headers(), allow: method });
+      });
     }
   };
-  serve("POST", "/v2/models/:model/infer", (context) => infer(context, options));
+  serve("POST", inferPath, (context) => infer(context, options));
   for (const page of pagesOf(options)) serve(page.method, page.path, (context) => show(page, context, options));
-  app.notFound(({ req }) => {
-    const [, extension] = unsupportedPath.exec(req.path) ?? [];
-    return extension === undefined
-      ? failure(404, "Not Found", headers())
-      : failure(501, `the extension '${extension}' is not supported`, headers());
+  app.notFound((context) => {
+    const [, extension] = unsupportedPath.exec(context.req.path) ?? [];
+    const error =
+      extension === undefined
+        ? new ServingError("SERVICE_NOT_FOUND", "Not Found")
+        : new ServingError("UNSUPPORTED_OPERATION", `the extension '${extension}' is not supported`);
+    return refuse(context, "", error, options, headers());
   });
   return app;
 }
@@ -96,14 +108,37 @@ async function infer(context: RestContext, options: RestAdapterOptions): Promise
   const { result } = outcome;
   const response =
     result instanceof ServingError ? failureFrom(result, headers, outcome.codeMap) : responseFrom(result, headers);
-  options.observe(exchangeFrom(outcome, response.status, options.now() - started, call.clientAddress));
+  const seen = { protocol: "oip", status: response.status, durationMs: options.now() - started } as const;
+  options.observe(exchangeFrom(outcome, { ...seen, client: call.clientAddress }));
+  return response;
+}
+
+/** Refuses what is no page, or not with its method. */
+function refuse(
+  { env }: RestContext,
+  path: string,
+  error: ServingError,
+  { newSid, observe, observeLookup }: RestAdapterOptions,
+  headers: Headers,
+): Response {
+  const response = failureFrom(error, headers);
+  const { status } = response;
+  const refused = { protocol: "oip", outcome: error.reason, status, durationMs: 0, client: env.clientAddress } as const;
+  if (path === inferPath) observe({ sid: newSid(), service: "", ...refused, error });
+  else observeLookup({ path, ...refused, error });
   return response;
 }
 
 async function show(page: Page, context: RestContext, options: RestAdapterOptions): Promise<Response> {
+  const started = options.now();
   let isCut = false;
   const onLate = (): void => {
     isCut = true;
+  };
+  const tell = (status: number, error?: ServingError): void => {
+    const failed = error === undefined ? ({ outcome: "OK" } as const) : { outcome: error.reason, error };
+    const seen = { status, durationMs: options.now() - started, client: context.env.clientAddress };
+    options.observeLookup({ protocol: "oip", path: page.path, ...failed, ...seen });
   };
   try {
     const caller = page.isOpen ? openCaller : await options.admission(callFromContext(context));
@@ -115,9 +150,13 @@ async function show(page: Page, context: RestContext, options: RestAdapterOption
       readBody: () => readBody(context.req.raw, { ...pageBodyBounds, onLate }),
       holdOpen: () => context.env.holdOpen(),
     });
+    tell(status);
     return Response.json(body, { status, headers: headersFrom(options.isDraining()) });
   } catch (thrown) {
-    return failureFrom(ServingError.from(thrown), headersFrom(isCut || options.isDraining()));
+    const error = ServingError.from(thrown);
+    const response = failureFrom(error, headersFrom(isCut || options.isDraining()));
+    tell(response.status, error);
+    return response;
   }
 }
 

@@ -8,6 +8,7 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { createConnectRoutes } from "../../../gateway/adapter/connect/routes.ts";
 import { listenGrpc } from "../../../gateway/adapter/grpc.ts";
 import { type Listener, listen } from "../../../gateway/adapter/listener.ts";
+import type { RpcObserver } from "../../../gateway/adapter/rpc-record.ts";
 import { readMessages, type ServerRequest } from "./messages.ts";
 import { addConformanceService } from "./service.ts";
 
@@ -16,11 +17,21 @@ const host = "127.0.0.1";
 /** The number of gRPC in the suite's list of protocols. */
 const grpc = 2;
 
+/** The suite looks at answers alone. */
+const observer: RpcObserver = {
+  observe() {},
+  observeLookup() {},
+  sessionObserver: { onFrame() {}, onEnd() {} },
+  newSid: () => "",
+  now: () => performance.now(),
+};
+
 async function listenFor({ protocol, messageReceiveLimit }: ServerRequest): Promise<Listener> {
   const options = {
     addServices: (router: ConnectRouter) => addConformanceService(router, messages),
     maxMessageBytes: messageReceiveLimit === 0 ? 0xffff_ffff : messageReceiveLimit,
     jsonOptions: { registry: messages.registry },
+    observer,
   };
   if (protocol === grpc) return listenGrpc({ host, port: 0 }, options);
   const routes = createConnectRoutes(options);
