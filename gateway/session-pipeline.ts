@@ -146,6 +146,7 @@ export function createSessionPipeline(stages: SessionStages): SessionPipeline {
       ticket?.[Symbol.dispose]();
       source.return?.().catch(() => {});
       if (progress?.isComplete) meter.result(undefined);
+      else if (bounds.signal.aborted) meter.result(ServingError.from(bounds.signal.reason));
       meter.end();
     }
   }

@@ -15,6 +15,8 @@ export interface Peer {
   readonly clientAddress: string;
   /** Lets the connection be silent until the answer: the call has bounds of its own. */
   holdOpen(): void;
+  /** Ends the call's stream for a client that reads nothing of it, where the port can. */
+  cut?(): void;
   /** Through which the call's end is told, once. */
   readonly record: Pick<PortRecord, "claim" | "begin">;
 }
@@ -39,6 +41,11 @@ export function beginCall(context: HandlerContext): void {
  */
 export function claimCall(context: HandlerContext): void {
   context.values.get(peerKey).record.claim();
+}
+
+/** Ends the stream of a call whose client reads nothing of it. */
+export function cutCall(context: HandlerContext): void {
+  context.values.get(peerKey).cut?.();
 }
 
 /**

@@ -9,6 +9,9 @@ export const sidHeader = "athena-sid";
 /** Much more than such a message needs; some of them repeat what a caller has sent. */
 const maxMessageLength = 512;
 
+/** What the stock handlers say of bytes that are no message or not compressed as they claim, which they take for a fault of their own. */
+const unreadable = /^(parse binary: |received compressed envelope|decompression failed)/;
+
 /** Why a call has ended that no service has told of: the stock handlers refused it, or a service did with an error of ours. */
 export function refusalFrom(error: ConnectError): ServingError {
   if (error.cause instanceof ServingError) return error.cause;
@@ -17,10 +20,7 @@ export function refusalFrom(error: ConnectError): ServingError {
     case Code.InvalidArgument:
       return new ServingError("MALFORMED_ENVELOPE", message);
     case Code.Internal:
-      // What is no message in protobuf, or not compressed as it says: nothing was computed yet that could have failed.
-      return message.startsWith("serialize")
-        ? ServingError.from(error)
-        : new ServingError("MALFORMED_ENVELOPE", message, { cause: error.cause });
+      return unreadable.test(message) ? new ServingError("MALFORMED_ENVELOPE", message) : ServingError.from(error);
     case Code.ResourceExhausted:
       return new ServingError("PAYLOAD_TOO_LARGE", message);
     case Code.Unimplemented:
@@ -44,12 +44,15 @@ export function refusalFromStatus(status: number): ServingError {
 }
 
 /**
- * Makes an error say what every error of ours does. The stock handlers tell of an error before they write it, so that it is
- * changed where it is.
+ * Makes an error say what every error of ours does: that of a request, with its id, all of it. The stock handlers tell of an
+ * error before they write it, so that it is changed where it is.
  */
 export function completeError(error: ConnectError, refusal: ServingError, sid: string): void {
-  if (sid !== "") error.metadata.set(sidHeader, sid);
-  Object.assign(error, { code: refusal.class.code });
+  if (error.code === Code.Internal && refusal.reason === "MALFORMED_ENVELOPE") {
+    Object.assign(error, { code: Code.InvalidArgument });
+  }
+  if (sid === "") return;
+  error.metadata.set(sidHeader, sid);
   if (error.details.length === 0) error.details.push({ desc: ErrorDetailSchema, value: detailOf(refusal) });
 }
 

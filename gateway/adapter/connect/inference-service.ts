@@ -17,7 +17,7 @@ import type { Pipeline } from "../../pipeline.ts";
 import type { SessionPipeline } from "../../session-pipeline.ts";
 import type { Call, SessionFrame } from "../../types.ts";
 import { type Exchange, exchangeFrom } from "../http.ts";
-import { callFromRpc, claimCall, isLate } from "../rpc-call.ts";
+import { callFromRpc, claimCall, cutCall, isLate } from "../rpc-call.ts";
 import { protocolFrom } from "../rpc-record.ts";
 import { sidHeader } from "../rpc-refusal.ts";
 import { httpStatusFromError } from "../status.ts";
@@ -99,7 +99,12 @@ async function* resultsOf(
     encode: (_, response) => response,
   });
   context.responseHeader.set(sidHeader, session.sid);
-  const leave = (): void => end.abort(new ServingError("CANCELED", "the client does not read its results"));
+  const leave = (): void => {
+    end.abort(new ServingError("CANCELED", "the client does not read its results"));
+    // Nobody may ever ask for the next result: the session ends here and now, and not at the end of its connection.
+    session.events.return().catch(() => {});
+    cutCall(context);
+  };
   let watch: ReturnType<typeof setTimeout> | undefined;
   try {
     for await (const event of session.events) {
