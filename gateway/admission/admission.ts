@@ -11,6 +11,8 @@ export type Admission = (request: SignedRequest) => Caller | Promise<Caller>;
 export interface Caller {
   /** The app's id; "" while admission is off. */
   readonly app: string;
+  /** Whether the app may call a service, and so may know of it. */
+  mayCall(service: string): boolean;
   /**
    * The second step: may the app call this service, and has it a share left? Still from the headers alone.
    *
@@ -88,8 +90,10 @@ export function createAdmission(options: AdmissionOptions): Admission {
     try {
       const identity = await options.credentials().identify(request);
       const byteCount = Math.min(declaredBytes(request), options.maxBodyBytes);
+      const { id, mayCall } = identity.app;
       return {
-        app: identity.app.id,
+        app: id,
+        mayCall,
         admit: (wanted) => admit(identity, { ...wanted, byteCount }, options),
         assertMayControl(service) {
           if (identity.app.mayControl(service)) return;
@@ -234,7 +238,7 @@ const openAdmitted = prove({ nameApp: (header) => header, spend() {} });
 const openTicket: Ticket = { accept: () => openAdmitted, [Symbol.dispose]() {} };
 
 /** The caller while no admission is configured. */
-export const openCaller: Caller = { app: "", admit: () => openTicket, assertMayControl() {} };
+export const openCaller: Caller = { app: "", mayCall: () => true, admit: () => openTicket, assertMayControl() {} };
 
 /** Admission while none is configured: everybody may do everything, and no request costs anything here. */
 export const openAdmission: Admission = () => openCaller;

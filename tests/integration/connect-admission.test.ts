@@ -69,6 +69,21 @@ test.each(transports)(
   },
 );
 
+test.each(transports)(
+  "over %s, the catalog tells an app of the services that it may call, and of no others",
+  async (_, transport) => {
+    const catalog = createClient(CatalogService, transport);
+    const listed = async (headers: HeadersInit) =>
+      (await catalog.listServices({}, { headers })).services.map(({ id }) => id);
+    expect(await listed(known.headers)).toEqual(["echo"]);
+    expect(await listed(narrow.headers)).toEqual([]);
+    expect(await codeOf(catalog.describeService({ service: "echo" }, known))).toBe("OK");
+    for (const service of ["echo", "nobody"]) {
+      expect(await codeOf(catalog.describeService({ service }, narrow))).toBe(Code.PermissionDenied);
+    }
+  },
+);
+
 test("an app is charged for the data of its messages", async () => {
   const [[, transport] = []] = transports;
   if (transport === undefined) throw new Error("no transport");

@@ -9,7 +9,7 @@ import {
   ServiceState,
 } from "../../../proto/gen/athena/v1/service_pb.ts";
 import type { ServiceStatus } from "../../admin/server.ts";
-import type { Admission } from "../../admission/admission.ts";
+import type { Admission, Caller } from "../../admission/admission.ts";
 import type { CompiledService } from "../../schema/compile.ts";
 import type { Endpoint } from "../../types.ts";
 import { callFromRpc } from "../rpc-call.ts";
@@ -28,20 +28,26 @@ export interface CatalogServiceOptions {
   readonly admission: Admission;
 }
 
-/** Adds athena.v1's catalog to a port: what the gateway's services are and take, for apps that admission knows. */
+/** Adds athena.v1's catalog to a port: what the services are and take that an app may call. */
 export function addCatalog(router: ConnectRouter, { services, admission }: CatalogServiceOptions): void {
-  const answer = async <Answer>(context: HandlerContext, make: () => Answer): Promise<Answer> => {
+  const answer = async <Answer>(context: HandlerContext, make: (caller: Caller) => Answer): Promise<Answer> => {
     try {
-      await admission(callFromRpc(context, "", ""));
-      return make();
+      return make(await admission(callFromRpc(context, "", "")));
     } catch (thrown) {
       throw connectErrorFrom(thrown);
     }
   };
   router.service(CatalogService, {
-    listServices: (_, context) => answer(context, () => ({ services: services().map(listed) })),
+    listServices: (_, context) =>
+      answer(context, ({ mayCall }) => ({
+        services: services()
+          .filter(({ target }) => mayCall(target.id))
+          .map(listed),
+      })),
     describeService: ({ service, version }, context) =>
-      answer(context, () => {
+      answer(context, ({ mayCall }) => {
+        // Whether it is there or not.
+        if (!mayCall(service)) throw notAllowed(service);
         const entry = services().find(({ target }) => target.id === service);
         if (entry === undefined) throw notFound(service);
         const compiled = entry.target.compiled(version);
@@ -74,6 +80,10 @@ function loadOf({ target, pool }: CatalogEntry): LoadReport {
   }
   report.estimatedWaitMs = loads.length === 0 ? 0 : Math.min(...loads.map(({ waitMs }) => waitMs));
   return report;
+}
+
+function notAllowed(service: string): ServingError {
+  return new ServingError("PERMISSION_DENIED", `the app may not call service '${service.slice(0, 64)}'`);
 }
 
 function notFound(service: string, version = "", entry?: CatalogEntry): ServingError {
