@@ -72,4 +72,10 @@ describe("reflection", () => {
       { case: "allExtensionNumbersResponse", value: { baseTypeName: "athena.v1.Part", extensionNumber: [] } },
     ]);
   });
+
+  test("ends a stream that asks for ever", async () => {
+    const questions = Array.from({ length: 1001 }, () => ({ case: "listServices" as const, value: "" }));
+    expect(await ask(...questions.slice(1))).toHaveLength(1000);
+    await expect(ask(...questions)).rejects.toThrow("a stream may ask 1000 times");
+  });
 });

@@ -7,6 +7,7 @@ import {
   ServerReflection as AlphaReflection,
   ServerReflectionResponseSchema as AlphaResponseSchema,
 } from "../../proto/gen/grpc/reflection/v1alpha/reflection_pb.ts";
+import { boundedStream } from "./bounded-stream.ts";
 
 /** What is asked, which both versions of the protocol put in the same words. */
 type Question =
@@ -20,6 +21,9 @@ interface Extension {
   readonly extensionNumber: number;
 }
 
+/** Many more questions than a client has that asks for every file and every symbol. */
+const bounds = { idleTimeoutMs: 60_000, maxMessages: 1000 };
+
 /**
  * Adds gRPC's server reflection to a port: of every service that has been added to it by the time that it is asked, and of
  * errors' details. It tells the contract, and nothing of what is served by it, so it is open to everybody.
@@ -32,7 +36,7 @@ export function addReflection(router: ConnectRouter): void {
   };
   router.service(ServerReflection, {
     async *serverReflectionInfo(requests) {
-      for await (const originalRequest of requests) {
+      for await (const originalRequest of boundedStream(requests, bounds)) {
         const messageResponse = answerTo(originalRequest.messageRequest);
         yield create(ServerReflectionResponseSchema, { originalRequest, messageResponse });
       }
@@ -40,7 +44,7 @@ export function addReflection(router: ConnectRouter): void {
   });
   router.service(AlphaReflection, {
     async *serverReflectionInfo(requests) {
-      for await (const originalRequest of requests) {
+      for await (const originalRequest of boundedStream(requests, bounds)) {
         const messageResponse = answerTo(originalRequest.messageRequest);
         yield create(AlphaResponseSchema, { originalRequest, messageResponse });
       }
