@@ -5,6 +5,7 @@ import {
   Health,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../proto/gen/grpc/health/v1/health_pb.ts";
+import { holdCallOpen } from "./rpc-call.ts";
 
 /** What the health-checking protocol tells from. */
 export interface HealthSources {
@@ -13,15 +14,56 @@ export interface HealthSources {
   readonly isReady: (service: string) => boolean | undefined;
 }
 
+/** Of one port at once; clients ask again by themselves. */
+const maxWatchers = 1024;
+/** How soon a watcher is told of a change, in milliseconds. */
+const lookIntervalMs = 500;
+
 /** Adds gRPC's health-checking protocol: of each service by its id, and of the gateway under the empty name. */
 export function addHealthService(router: ConnectRouter, { isDraining, isReady }: HealthSources): void {
+  let watchers = 0;
+  const statusOf = (service: string): ServingStatus => {
+    const ready = service === "" ? true : isReady(service);
+    if (ready === undefined) return ServingStatus.SERVICE_UNKNOWN;
+    return ready && !isDraining() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
+  };
   router.service(Health, {
     check({ service }) {
-      const ready = service === "" ? true : isReady(service);
-      if (ready === undefined) {
-        throw connectErrorFrom(new ServingError("SERVICE_NOT_FOUND", `service '${service.slice(0, 64)}' not found`));
+      const status = statusOf(service);
+      if (status !== ServingStatus.SERVICE_UNKNOWN) return { status };
+      throw connectErrorFrom(new ServingError("SERVICE_NOT_FOUND", `service '${service.slice(0, 64)}' not found`));
+    },
+    async *watch({ service }, context) {
+      if (watchers >= maxWatchers) {
+        throw connectErrorFrom(new ServingError("GATEWAY_BUSY", `health is watched ${watchers} times already`));
       }
-      return { status: ready && !isDraining() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING };
+      watchers += 1;
+      try {
+        holdCallOpen(context);
+        let told: ServingStatus | undefined;
+        while (!context.signal.aborted) {
+          // A drain that begins behind this look is told by the next.
+          const isLast = isDraining();
+          const status = statusOf(service);
+          if (status !== told) yield { status };
+          told = status;
+          if (isLast) return;
+          await pause(context.signal);
+        }
+      } finally {
+        watchers -= 1;
+      }
     },
   });
+}
+
+/** Until the next look, or the end of the call. */
+async function pause(signal: AbortSignal): Promise<void> {
+  const over = Promise.withResolvers<void>();
+  const timer = setTimeout(over.resolve, lookIntervalMs);
+  const onAbort = (): void => over.resolve();
+  signal.addEventListener("abort", onAbort, { once: true });
+  await over.promise;
+  clearTimeout(timer);
+  signal.removeEventListener("abort", onAbort);
 }

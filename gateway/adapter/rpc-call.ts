@@ -43,6 +43,11 @@ export function claimCall(context: HandlerContext): void {
   context.values.get(peerKey).record.claim();
 }
 
+/** Lets a call's connection be silent for as long as the call lasts. */
+export function holdCallOpen(context: HandlerContext): void {
+  context.values.get(peerKey).holdOpen();
+}
+
 /** Ends the stream of a call whose client reads nothing of it. */
 export function cutCall(context: HandlerContext): void {
   context.values.get(peerKey).cut?.();
