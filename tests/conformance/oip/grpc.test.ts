@@ -124,14 +124,15 @@ test("every inference, over either wire and however it ended, is one line of the
   await errorOf(client.modelInfer(requestOf("1", { failWith: "refusal" })));
   await post("/v2/models/tensors/infer");
   await post("/v2/models/nobody/infer");
-  // Pages are no inferences.
+  // A page is a line of its own kind.
   await fetch(`${own.url}/v2/models/tensors`);
   await own.stop();
-  expect(lines.map(({ service, outcome, status }) => [service, outcome, status])).toEqual([
-    ["tensors", "OK", 200],
-    ["tensors", "INVALID_INPUT", 400],
-    ["tensors", "MALFORMED_ENVELOPE", 400],
-    ["", "SERVICE_NOT_FOUND", 404],
+  expect(lines.map(({ msg, service, outcome, status }) => [msg, service, outcome, status])).toEqual([
+    ["request", "tensors", "OK", 200],
+    ["request", "tensors", "INVALID_INPUT", 400],
+    ["request", "tensors", "MALFORMED_ENVELOPE", 400],
+    ["request", "", "SERVICE_NOT_FOUND", 404],
+    ["lookup", undefined, "OK", 200],
   ]);
   for (const { client: address } of lines) expect(address).toBe("127.0.0.1");
 });
