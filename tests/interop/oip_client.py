@@ -113,7 +113,7 @@ def mistakes():
         "shape must be [-1,2], got [4]": lambda: client.infer("tensors", [wrong_shape]),
         "parameters.colour": lambda: client.infer("tensors", [tensor], parameters={"colour": "red"}),
         "sequences are not supported": lambda: client.infer("tensors", [tensor], sequence_id=5, sequence_start=True),
-        "admin addresses": lambda: client.load_model("tensors"),
+        "modelControl": lambda: client.load_model("tensors"),
         "the engine failed": lambda: client.infer("tensors", [tensor], parameters={"failWith": "error"}),
         # The gateway and the loader have the same deadline, and each its own words for it.
         "did not answer": lambda: client.infer("tensors", [tensor], parameters={"delayMs": 5000}, timeout=50_000),
