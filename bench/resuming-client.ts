@@ -1,4 +1,7 @@
-/** One session of the service echo whose connection may be cut at any time. */
+import { createResumingSession, type ResumingSession } from "./resuming-session.ts";
+import { jsonWire, type OutFrame, type ResumingWire } from "./resuming-wire.ts";
+
+/** Sessions of the service echo over one connection that may be cut at any time. */
 export interface ResumingClient {
   /**
    * Cuts the connection as a network does; the client connects anew. Does nothing before the client has a token: such a
@@ -7,105 +10,97 @@ export interface ResumingClient {
   cut(): void;
   /** How often it was cut. */
   readonly cuts: number;
-  /** The texts of the results, when the session has ended. Rejects with what is wrong with it. */
-  readonly results: Promise<readonly string[]>;
+  /** How often it has connected. */
+  readonly connections: number;
+  /** The texts of each session's results, when all have ended. Rejects with what is wrong with one. */
+  readonly results: Promise<readonly (readonly string[])[]>;
 }
 
-/** How many frames it sends ahead of their acknowledgement. */
-const window = 8;
-
-interface Header {
-  readonly code: number;
-  readonly message: string;
-  readonly sid: string;
-  readonly status: number;
-  readonly seq?: number;
-  readonly ack?: number;
-  readonly resume_token?: string;
+/** What {@link startResumingClient} is told. */
+export interface ResumingClientOptions {
+  /** The URL of the service, with http. */
+  readonly url: string;
+  /** The texts that each session sends. More than one: the connection is multiplexed. */
+  readonly sessions: readonly (readonly string[])[];
+  /** JSON in frames of text unless told. */
+  readonly wire?: ResumingWire;
+  /** After a cut, sends again at once, and does not wait to hear what has come; it waits unless told. */
+  readonly isHasty?: boolean;
 }
 
-interface Answer {
-  readonly header: Header;
-  readonly payload?: { readonly data: { readonly text: string } };
-}
+/** A gateway that refuses every connection is not asked for ever. */
+const maxConnections = 5000;
 
-/** Sends some texts as one session with `resume=true`, and takes it up again after each cut, as docs/websocket.md says. */
-export function startResumingClient(url: string, texts: readonly string[]): ResumingClient {
-  const done = Promise.withResolvers<readonly string[]>();
-  const results: string[] = [];
-  let socket: (WebSocket & { terminate(): void }) | undefined;
-  let token: string | undefined;
-  let sid = "";
-  let received = 0;
-  let acknowledged = 0;
-  let sent = 0;
+type Socket = WebSocket & { terminate(): void };
+
+/** Sends texts as sessions with `resume=true`, and takes them up again after each cut. */
+export function startResumingClient(options: ResumingClientOptions): ResumingClient {
+  const { url, sessions: texts, wire = jsonWire, isHasty = false } = options;
+  const isMultiplexed = texts.length > 1;
+  const cidOf = (index: number): string | undefined => (isMultiplexed ? `s${index}` : undefined);
+  const sessions = texts.map((own, index) => createResumingSession({ cid: cidOf(index), texts: own, isHasty }));
+  const byCid = new Map(sessions.map((session, index) => [cidOf(index), session]));
+  const query = `?resume=true${isMultiplexed ? "&stream_mode=multiplex" : ""}`;
+  const address = `${url.replace(/^http/, "ws")}${query}`;
+  const done = Promise.withResolvers<readonly (readonly string[])[]>();
+  let socket: Socket | undefined;
+  let connections = 0;
   let cuts = 0;
-  let isDone = false;
+  let isOver = false;
 
-  const fail = (error: Error): void => {
-    isDone = true;
+  const fail = (error: unknown): void => {
+    isOver = true;
     done.reject(error);
     socket?.terminate();
   };
-  const sendMore = (): void => {
-    while (sent < texts.length && sent - acknowledged < window) {
-      sent += 1;
-      const status = sent === texts.length ? 2 : sent === 1 ? 0 : 1;
-      const header = { app_id: "bench", status, seq: sent, ...(received > 0 ? { ack: received } : {}) };
-      socket?.send(JSON.stringify({ header, payload: { data: { text: btoa(texts[sent - 1] ?? "") } } }));
-    }
-  };
-  const onNumbered = ({ header: { seq, status }, payload }: Answer): void => {
-    if (seq !== received + 1) {
-      fail(new Error(`frame ${seq} came after frame ${received}`));
-      return;
-    }
-    received = seq;
-    if (payload !== undefined) results.push(atob(payload.data.text));
-    if (status === 2) isDone = true;
-  };
-  const onMessage = (data: unknown): void => {
-    const answer: Answer = JSON.parse(String(data));
-    const { code, message, sid: named, ack = 0, seq, resume_token } = answer.header;
-    if (code !== 0) {
-      fail(new Error(`${code} ${message}`));
-      return;
-    }
-    if (sid !== "" && sid !== named) fail(new Error("a frame of another session came"));
-    sid = named;
-    acknowledged = Math.max(acknowledged, ack);
-    // The answer to a resumption: what was not acknowledged is sent again.
-    if (resume_token !== undefined && seq === undefined) sent = ack;
-    token ??= resume_token;
-    if (seq !== undefined) onNumbered(answer);
-    sendMore();
-    if (isDone) done.resolve(results);
-    else if (seq !== undefined && seq % 16 === 0) socket?.send(JSON.stringify({ header: { ack: received } }));
-  };
-  const begin = (): void => {
-    if (token === undefined) sendMore();
-    else socket?.send(JSON.stringify({ header: { sid, resume_token: token, ack: received } }));
+  const take = (session: ResumingSession | undefined, frame: ReturnType<ResumingWire["decode"]>): void => {
+    if (session === undefined) throw new Error(`a frame of session '${frame.cid}' came: ${frame.error ?? "no error"}`);
+    session.take(frame);
+    if (!sessions.every(({ isDone }) => isDone)) return;
+    isOver = true;
+    socket?.close(1000);
+    done.resolve(sessions.map(({ results }) => results));
   };
   const connect = (): void => {
-    const current = new WebSocket(`${url.replace(/^http/, "ws")}?resume=true`) as WebSocket & { terminate(): void };
+    connections += 1;
+    if (connections > maxConnections) {
+      fail(new Error(`connected ${maxConnections} times, and was not done`));
+      return;
+    }
+    const current = new WebSocket(address, [wire.subprotocol]) as Socket;
+    current.binaryType = "arraybuffer";
     socket = current;
-    current.onopen = begin;
+    const send = (frame: OutFrame): void => {
+      if (socket === current && current.readyState === WebSocket.OPEN) current.send(wire.encode(frame));
+    };
+    current.onopen = () => {
+      for (const session of sessions) if (!session.isDone) session.begin(send);
+    };
     current.onmessage = ({ data }) => {
-      if (socket === current) onMessage(data);
+      if (socket !== current || isOver) return;
+      try {
+        const frame = wire.decode(data);
+        take(byCid.get(frame.cid), frame);
+      } catch (error) {
+        fail(error);
+      }
     };
     current.onclose = () => {
-      if (!isDone && socket === current) connect();
+      if (!isOver && socket === current) connect();
     };
   };
   connect();
   return {
     cut() {
-      if (isDone || token === undefined) return;
+      if (isOver || sessions.some(({ hasToken }) => !hasToken)) return;
       cuts += 1;
       socket?.terminate();
     },
     get cuts() {
       return cuts;
+    },
+    get connections() {
+      return connections;
     },
     results: done.promise,
   };

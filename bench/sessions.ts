@@ -137,7 +137,7 @@ async function cutAtRandom(url: string, count: number, frames: number): Promise<
     const nonce = crypto.randomUUID();
     return Array.from({ length: frames }, (_, index) => `${nonce}.${index}`);
   });
-  const clients = texts.map((own) => startResumingClient(url, own));
+  const clients = texts.map((own) => startResumingClient({ url, sessions: [own] }));
   let isOver = false;
   const results = Promise.all(clients.map((client) => client.results)).finally(() => {
     isOver = true;
@@ -147,7 +147,7 @@ async function cutAtRandom(url: string, count: number, frames: number): Promise<
     clients[Math.floor(Math.random() * count)]?.cut();
     await Bun.sleep(1);
   }
-  const wrong = (await results).filter((seen, index) => seen.join() !== texts[index]?.join()).length;
+  const wrong = (await results).filter(([seen], index) => seen?.join() !== texts[index]?.join()).length;
   return { cuts: clients.reduce((sum, client) => sum + client.cuts, 0), wrong };
 }
 

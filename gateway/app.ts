@@ -42,6 +42,7 @@ import { createAccessLog } from "./telemetry/access-log.ts";
 import { addInFlightGauge } from "./telemetry/admission-metrics.ts";
 import { createMetrics, type GatewayMetrics } from "./telemetry/metrics.ts";
 import { createOutcomes, type Outcomes } from "./telemetry/outcomes.ts";
+import { addWebSocketGauges } from "./telemetry/websocket-metrics.ts";
 import type { Envelope } from "./types.ts";
 
 /** A gateway that listens. */
@@ -95,7 +96,7 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
     newSid: () => stages.newSid(defaultSidPrefix),
   };
   const streams = { ...config.sessions, sessions, admission, decode, isDraining };
-  const webSockets = webSocketsFor(config, streams);
+  const webSockets = webSocketsFor(config, streams, metrics.registry);
   const reloader = reloaderFor(path, reading, { served, running, metrics, logger, isDraining });
   const services = () => served.current.services.map((service) => service.status());
   const admin = createAdmin({ metrics, isDraining, services, reload: reloader.reload });
@@ -237,6 +238,7 @@ function listenForGrpc(
 function webSocketsFor(
   { sessions: bounds }: GatewayConfig,
   shared: Pick<WebSocketAdapterOptions, "sessions" | "admission" | "decode" | "isDraining">,
+  registry: GatewayMetrics["registry"],
 ): WebSocketOptions {
   const adapter = createWebSocketAdapter({
     ...shared,
@@ -254,6 +256,7 @@ function webSocketsFor(
     maxResumable: bounds.max,
     maxConnections: bounds.maxConnections,
   });
+  addWebSocketGauges(registry, adapter.counts);
   return { adapter, maxFrameBytes: bounds.maxFrameBytes, pingTimeoutMs: bounds.pingTimeoutMs };
 }
 

@@ -43,6 +43,8 @@ export interface WebSocketAdapter {
    * no service, and what admission throws.
    */
   accept(request: Request, clientAddress: string): Promise<Upgrade>;
+  /** What it holds now. */
+  counts(): { readonly connections: number; readonly resumable: number };
   /** Closes the connections that have no session, and the others as soon as they have none. */
   drain(): void;
 }
@@ -88,6 +90,7 @@ export function createWebSocketAdapter(options: WebSocketAdapterOptions): WebSoc
       connections.add(connection);
       return { connection, subprotocol };
     },
+    counts: () => ({ connections: connections.size, resumable: store.size }),
     drain() {
       for (const connection of connections) connection.drain();
     },

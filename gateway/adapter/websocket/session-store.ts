@@ -4,6 +4,7 @@ import type { ResumableSession } from "./resumable-session.ts";
 export interface SessionStore {
   /** Whether another may be kept. */
   readonly hasRoom: boolean;
+  readonly size: number;
   add(session: ResumableSession): void;
   remove(session: ResumableSession): void;
   /** The session of this id, for a client that knows its token. */
@@ -16,6 +17,9 @@ export function createSessionStore(maxSessions: number): SessionStore {
   return {
     get hasRoom() {
       return sessions.size < maxSessions;
+    },
+    get size() {
+      return sessions.size;
     },
     add: (session) => void sessions.set(session.sid, session),
     remove: (session) => void sessions.delete(session.sid),
