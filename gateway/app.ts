@@ -101,7 +101,7 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
   const services = () => served.current.services.map((service) => service.status());
   const admin = createAdmin({ metrics, isDraining, services, reload: reloader.reload });
   const addOwnServices = ownServices(config, stages, { ...common, sessions }, served);
-  const grpcListener = await listenForGrpc(config, stages, common, addOwnServices);
+  const grpcListener = await listenForGrpc(config, stages, { ...common, sessions }, addOwnServices);
   const answer = createAnswer(stages, { ...common, streams }, addOwnServices, docsFor(config, served, outcomes));
   const publicListener = listen(config.listen, answer, webSockets);
   const adminListener = listen(config.admin, admin.fetch);
@@ -222,15 +222,18 @@ function ownServices(
 function listenForGrpc(
   config: GatewayConfig,
   stages: SharedStages,
-  common: Omit<GrpcServiceOptions, "pipeline"> & RpcObserver,
+  common: Omit<GrpcServiceOptions, "pipeline" | keyof typeof config.sessions | "waiting"> & RpcObserver,
   addOwnServices: (router: ConnectRouter) => void,
 ): Promise<Listener> {
+  const { maxWaitingBytes, maxAllWaitingBytes } = config.sessions;
+  const waiting = { maxBytes: maxWaitingBytes, budget: createByteBudget(maxAllWaitingBytes) };
+  const pipeline = createPipeline(stages, openInferenceGrpc);
   return listenGrpc(config.grpcListen, {
     maxMessageBytes: config.limits.maxBodyBytes,
     observer: common,
     addServices(router) {
       addOwnServices(router);
-      addInferenceService(router, { ...common, pipeline: createPipeline(stages, openInferenceGrpc) });
+      addInferenceService(router, { ...common, ...config.sessions, waiting, pipeline });
     },
   });
 }

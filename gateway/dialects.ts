@@ -4,12 +4,14 @@ import { answerFromResponse } from "./adapter/oip/answer.ts";
 import { decodeRestRequest, type RestBody } from "./adapter/oip/decode-request.ts";
 import { encodeRestAnswer, type RestAnswer } from "./adapter/oip/encode-answer.ts";
 import { encodeGrpcAnswer } from "./adapter/oip/grpc-answer.ts";
-import { decodeGrpcRequest } from "./adapter/oip/grpc-request.ts";
+import { bytesOfRequest, decodeGrpcRequest } from "./adapter/oip/grpc-request.ts";
 import { encodeAnswer } from "./envelope/encode.ts";
 import { envelopeFromRequest } from "./envelope/from-message.ts";
-import type { Dialect } from "./pipeline.ts";
+import { envelopeFromTensors } from "./envelope/from-tensors.ts";
+import type { Chosen, Dialect, ServiceTarget } from "./pipeline.ts";
 import { validate } from "./schema/validate.ts";
-import { validateTensors } from "./schema/validate-tensors.ts";
+import { validateTensorChunk, validateTensors } from "./schema/validate-tensors.ts";
+import type { SessionDialect } from "./session-dialect.ts";
 import type { Envelope, TensorRequest } from "./types.ts";
 
 /** The unified protocol: an envelope of JSON, which `decode` reads. */
@@ -27,7 +29,8 @@ export function createUnified(decode: (body: string) => Envelope): Dialect<strin
 export const openInferenceRest: Dialect<RestBody, TensorRequest, RestAnswer> = {
   received: (body) => body.received,
   decode: decodeRestRequest,
-  validate: validateTensors,
+  choose: chooseByTensors,
+  validate: (service, request, sid) => validateTensors(service, request, sid),
   encode: (service, response, request) => encodeRestAnswer(answerFromResponse(service, response, request)),
   timeoutMs: (request) => request.timeoutMs,
 };
@@ -36,9 +39,10 @@ export const openInferenceRest: Dialect<RestBody, TensorRequest, RestAnswer> = {
 export const openInferenceGrpc: Dialect<ModelInferRequest, TensorRequest, ModelInferResponse> = {
   // A message's own bytes are not kept: a signature cannot cover them, and what is charged is its tensors.
   received: () => "",
-  otherBytes: ({ inputs }) => inputs.reduce((sum, { data }) => sum + data.length, 0),
+  otherBytes: bytesOfRequest,
   decode: decodeGrpcRequest,
-  validate: validateTensors,
+  choose: chooseByTensors,
+  validate: (service, request, sid) => validateTensors(service, request, sid),
   encode: (service, response, request) => encodeGrpcAnswer(answerFromResponse(service, response, request)),
   timeoutMs: (request) => request.timeoutMs,
 };
@@ -53,3 +57,25 @@ export const ownMessages: Dialect<InferRequest, Envelope, InferResponse> = {
   validate: (service, envelope, sid) => validate(service, envelope, sid),
   encode: (_, response) => response,
 };
+
+/** Sessions of the Open Inference Protocol whose one request is all of their input. */
+export const openInferenceStreams: SessionDialect<TensorRequest> = {
+  bytes: bytesOfRequest,
+  choose: chooseByTensors,
+  validate: (service, request, sid) => validateTensors(service, request, sid),
+  validateOpening: (service, request, sid) => validateTensors(service, request, sid),
+  validateChunk: validateTensorChunk,
+  timeoutMs: (request) => request.timeoutMs,
+};
+
+/** Sessions of the Open Inference Protocol that are sequences of requests. */
+export const openInferenceSequences: SessionDialect<TensorRequest> = {
+  ...openInferenceStreams,
+  validateOpening: (service, request, sid) => validateTensors(service, request, sid, { isOpening: true }),
+};
+
+/** A request goes to the service that a category chooses as it came. */
+function chooseByTensors(category: ServiceTarget, request: TensorRequest): Chosen<TensorRequest> | undefined {
+  const chosen = category.choose?.(envelopeFromTensors(category.id, request));
+  return chosen === undefined ? undefined : { ...chosen, request };
+}

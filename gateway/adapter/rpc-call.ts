@@ -6,6 +6,7 @@ import {
   createContextValues,
   type HandlerContext,
 } from "@connectrpc/connect";
+import { ServingError } from "../../proto/errors.ts";
 import type { Call } from "../types.ts";
 import { targetOf } from "./http.ts";
 import type { PortRecord } from "./rpc-record.ts";
@@ -90,4 +91,27 @@ function hangUpOf(signal: AbortSignal): AbortSignal {
   // The signal is the call's own and goes with it.
   else signal.addEventListener("abort", onAbort, { once: true });
   return controller.signal;
+}
+
+/** The end of a call as sessions are told of it. */
+export interface CallEnd {
+  readonly signal: AbortSignal;
+  abort(error: ServingError): void;
+}
+
+/** The end of the call that a handler's signal belongs to: a deadline that has passed is no hang-up. */
+export function endOf(caller: AbortSignal): CallEnd {
+  const controller = new AbortController();
+  const abort = (error: ServingError): void => controller.abort(error);
+  const onAbort = (): void => {
+    abort(
+      isLate(caller)
+        ? new ServingError("DEADLINE_EXCEEDED", "the session's deadline has passed")
+        : new ServingError("CANCELED", "the client hung up"),
+    );
+  };
+  if (caller.aborted) onAbort();
+  // The signal is the call's own and goes with it.
+  else caller.addEventListener("abort", onAbort, { once: true });
+  return { signal: controller.signal, abort };
 }

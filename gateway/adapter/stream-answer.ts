@@ -1,8 +1,9 @@
 import { ServingError } from "../../proto/errors.ts";
-import type { Admission, Caller } from "../admission/admission.ts";
+import type { Admission } from "../admission/admission.ts";
 import { encodeErrorFrame, encodeFrame } from "../envelope/encode.ts";
 import type { Session, SessionEvent, SessionPipeline } from "../session-pipeline.ts";
 import type { Call, Envelope, SessionFrame } from "../types.ts";
+import { callerOf } from "./caller-of.ts";
 import { errorResponse } from "./error-response.ts";
 
 /** How results are told apart in one HTTP answer: server-sent events, or a line of JSON for each. */
@@ -76,11 +77,6 @@ export async function answerStream(
   };
   if (isDraining()) headers.connection = "close";
   return new Response(streamFrom(kind, session, first, reader, options), { headers });
-}
-
-/** Who calls. It is looked at when the session's events are read; until then nobody has seen it fail. */
-async function callerOf(admission: Admission, call: Call): Promise<Caller> {
-  return admission(call);
 }
 
 type Step = IteratorResult<SessionEvent<string>, void>;

@@ -4,11 +4,20 @@ const maxId = 0xffff_ffff;
 /** As many as a loader takes. */
 const maxIds = 64;
 
+/** Tells whether a name is one of those. */
+export function isResourceMember(name: string): boolean {
+  return members.some((member) => member === name);
+}
+
 /**
- * The personal resources that a header names: in `res_id`, and in `patch_id` as the predecessor's clients do. Each is a
+ * The personal resources that a header, or another section, names: in `res_id`, and in `patch_id` as the predecessor's clients do. Each is a
  * number, its decimal text, or an array of those; null, empty text and 0 name none. Notes a mistake for anything else.
  */
-export function resourceIdsFrom(header: Readonly<Record<string, unknown>>, mistakes: string[]): number[] {
+export function resourceIdsFrom(
+  header: Readonly<Record<string, unknown>>,
+  mistakes: string[],
+  section = "$.header",
+): number[] {
   const ids = new Set<number>();
   for (const member of members) {
     const value = Object.hasOwn(header, member) ? header[member] : undefined;
@@ -16,7 +25,7 @@ export function resourceIdsFrom(header: Readonly<Record<string, unknown>>, mista
       const id = idFromValue(item);
       if (id === undefined) {
         mistakes.push(
-          `'$.header.${member}' must be the id of a personal resource, from 1 to ${maxId}, or an array of ids`,
+          `'${section}.${member}' must be the id of a personal resource, from 1 to ${maxId}, or an array of ids`,
         );
         break;
       }
@@ -24,7 +33,7 @@ export function resourceIdsFrom(header: Readonly<Record<string, unknown>>, mista
     }
   }
   if (ids.size > maxIds)
-    mistakes.push(`'$.header.res_id' must name at most ${maxIds} personal resources, got ${ids.size}`);
+    mistakes.push(`'${section}.res_id' must name at most ${maxIds} personal resources, got ${ids.size}`);
   return [...ids];
 }
 

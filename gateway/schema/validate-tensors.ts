@@ -5,9 +5,16 @@ import { assertTensor, bytesFromElements, elementCount, tensorFromPart } from ".
 import type { InputTensor, OutputWish, TensorParameters, TensorRequest } from "../types.ts";
 import type { CompiledInput, CompiledOutput, CompiledService, TensorShape } from "./compile.ts";
 import { errorFromMistakes, noteSchemaErrors, shown } from "./mistakes.ts";
+import { isResourceMember, resourceIdsFrom } from "./resource-ids.ts";
 import type { SchemaCheck } from "./schema-check.ts";
 import { textFromValue } from "./text-from-value.ts";
 import { nameApp } from "./texts.ts";
+
+/** How strictly a request is checked beside its service's definition. */
+export interface ValidateTensorsOptions {
+  /** The request opens a session, so that its inputs may come later. False unless told. */
+  readonly isOpening?: boolean;
+}
 
 /**
  * Checks a request of the Open Inference Protocol against a service and makes the request that goes to a loader. An input
@@ -16,23 +23,60 @@ import { nameApp } from "./texts.ts";
  *
  * @throws ServingError SCHEMA_VIOLATION, or PAYLOAD_TOO_LARGE, naming the field.
  */
-export function validateTensors(service: CompiledService, request: TensorRequest, sid: string): InferRequest {
-  const { rawInput } = request;
-  const parts = rawInput === undefined ? partsFrom(service, request.inputs) : [rawPartFrom(service, rawInput)];
-  if (service.definition.maxBatchRows > 0) assertRows(parts);
-  assertSchema("parameters", service.checkParameters, request.parameters);
+export function validateTensors(
+  service: CompiledService,
+  request: TensorRequest,
+  sid: string,
+  { isOpening = false }: ValidateTensorsOptions = {},
+): InferRequest {
+  const parts = checkedParts(service, request, isOpening);
+  const { parameters, resourceIds, header } = resourcesFrom(service, request);
+  assertSchema("parameters", service.checkParameters, parameters);
   return {
     $typeName: "athena.v1.InferRequest",
     service: service.id,
     version: service.version,
     sid,
-    headers: headersFrom(request.header),
-    parameters: textsFrom(service.rewriteParameters?.(request.parameters) ?? request.parameters),
+    headers: headersFrom(header),
+    parameters: textsFrom(service.rewriteParameters?.(parameters) ?? parameters),
     expects: expectsFrom(service, request),
-    parts: parts.map(({ part }) => part),
-    resourceIds: [],
+    parts,
+    resourceIds,
     priority: request.priority,
   };
+}
+
+/**
+ * Checks a later request of a sequence against its service and gives its parts. Only its inputs count: the rest was said
+ * when the sequence began.
+ *
+ * @throws ServingError as {@link validateTensors}.
+ */
+export function validateTensorChunk(service: CompiledService, request: TensorRequest): Part[] {
+  return checkedParts(service, request, true);
+}
+
+function checkedParts(service: CompiledService, { inputs, rawInput }: TensorRequest, isPartial: boolean): Part[] {
+  const parts = rawInput === undefined ? partsFrom(service, inputs, isPartial) : [rawPartFrom(service, rawInput)];
+  if (service.definition.maxBatchRows > 0) assertRows(parts);
+  return parts.map(({ part }) => part);
+}
+
+/** A request's personal resources, which its parameters name as a header of the unified protocol would. */
+function resourcesFrom(service: CompiledService, { header, parameters }: TensorRequest) {
+  // To a service that takes none, they are parameters like any others.
+  if (!service.definition.personalResources) return { header, parameters, resourceIds: [] };
+  const rest: Record<string, TensorParameters[string]> = {};
+  const named: Record<string, readonly unknown[]> = {};
+  for (const [name, value] of Object.entries(parameters)) {
+    // A parameter is a scalar: several ids are one text.
+    if (isResourceMember(name)) named[name] = typeof value === "string" ? value.split(/[;,]/) : [value];
+    else rest[name] = value;
+  }
+  const mistakes: string[] = [];
+  const resourceIds = resourceIdsFrom(named, mistakes, "parameters");
+  if (mistakes.length > 0) throw errorFromMistakes("SCHEMA_VIOLATION", mistakes, "");
+  return { header: { ...header, ...named }, parameters: rest, resourceIds };
 }
 
 /** A part that was checked, with the shape of its tensor where it is one. */
@@ -41,7 +85,7 @@ interface CheckedPart {
   readonly shape: readonly number[] | undefined;
 }
 
-function partsFrom(service: CompiledService, inputs: readonly InputTensor[]): CheckedPart[] {
+function partsFrom(service: CompiledService, inputs: readonly InputTensor[], isPartial: boolean): CheckedPart[] {
   const given = new Map<string, InputTensor>();
   for (const input of inputs) {
     if (!service.inputByName.has(input.name)) throw unknown("inputs", input.name, service.inputByName.keys());
@@ -51,17 +95,17 @@ function partsFrom(service: CompiledService, inputs: readonly InputTensor[]): Ch
   const parts: CheckedPart[] = [];
   for (const input of service.inputs) {
     const tensor = given.get(input.name);
-    if (tensor !== undefined) parts.push(partFrom(input, tensor));
-    else if (input.required) throw violation(`inputs.${input.name}: is required`);
+    if (tensor !== undefined) parts.push(partFrom(input, tensor, isPartial));
+    else if (input.required && !isPartial) throw violation(`inputs.${input.name}: is required`);
   }
   return parts;
 }
 
-function partFrom(input: CompiledInput, tensor: InputTensor): CheckedPart {
+function partFrom(input: CompiledInput, tensor: InputTensor, isPartial: boolean): CheckedPart {
   const path = `inputs.${input.name}`;
   assertSchema(`${path}.parameters`, input.checkAttributes, tensor.parameters);
   const attributes = textsFrom(input.rewriteAttributes?.(tensor.parameters) ?? tensor.parameters);
-  if (input.tensor === undefined) return plainPart(input, onlyElement(path, tensor), attributes);
+  if (input.tensor === undefined) return plainPart(input, onlyElement(path, tensor), attributes, isPartial);
   assertTensor(tensor, input.tensor, (what) => violation(`${path}: ${what}`));
   return tensorPart(input, tensor, attributes);
 }
@@ -88,8 +132,8 @@ function rawPartFrom(service: CompiledService, data: Uint8Array): CheckedPart {
 
 type Texts = Record<string, string>;
 
-function plainPart(input: CompiledInput, data: Uint8Array, attributes: Texts): CheckedPart {
-  if (data.length === 0 && input.required) throw violation(`inputs.${input.name}: must not be empty`);
+function plainPart(input: CompiledInput, data: Uint8Array, attributes: Texts, isPartial = false): CheckedPart {
+  if (data.length === 0 && input.required && !isPartial) throw violation(`inputs.${input.name}: must not be empty`);
   return { part: createPart(input, data, attributes), shape: undefined };
 }
 

@@ -10,14 +10,15 @@ import {
   InferStreamResponseSchema,
 } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import { announceHeader } from "../../../proto/metadata.ts";
-import type { Admission, Caller } from "../../admission/admission.ts";
+import type { Admission } from "../../admission/admission.ts";
 import type { Kind } from "../../admission/limit-store.ts";
 import { envelopeFromRequest } from "../../envelope/from-message.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import type { SessionPipeline } from "../../session-pipeline.ts";
-import type { Call, SessionFrame } from "../../types.ts";
+import type { SessionFrame } from "../../types.ts";
+import { callerOf } from "../caller-of.ts";
 import { type Exchange, exchangeFrom } from "../http.ts";
-import { callFromRpc, claimCall, cutCall, isLate } from "../rpc-call.ts";
+import { callFromRpc, claimCall, cutCall, endOf } from "../rpc-call.ts";
 import { protocolFrom } from "../rpc-record.ts";
 import { sidHeader } from "../rpc-refusal.ts";
 import { httpStatusFromError } from "../status.ts";
@@ -117,28 +118,6 @@ async function* resultsOf(
   } finally {
     clearTimeout(watch);
   }
-}
-
-/** The end of a call as a session is told of it: a deadline that has passed is no hang-up. */
-function endOf(caller: AbortSignal): { readonly signal: AbortSignal; abort(error: ServingError): void } {
-  const controller = new AbortController();
-  const abort = (error: ServingError): void => controller.abort(error);
-  const onAbort = (): void => {
-    abort(
-      isLate(caller)
-        ? new ServingError("DEADLINE_EXCEEDED", "the session's deadline has passed")
-        : new ServingError("CANCELED", "the client hung up"),
-    );
-  };
-  if (caller.aborted) onAbort();
-  // The signal is the call's own and goes with it.
-  else caller.addEventListener("abort", onAbort, { once: true });
-  return { signal: controller.signal, abort };
-}
-
-/** Who calls. It is looked at when the session's events are read; until then nobody has seen it fail. */
-async function callerOf(admission: Admission, call: Call): Promise<Caller> {
-  return admission(call);
 }
 
 async function* single(request: InferRequest): AsyncGenerator<SessionFrame> {

@@ -38,14 +38,31 @@ export function answerFromResponse(
   response: InferResponse,
   request: TensorRequest,
 ): TensorAnswer {
-  const parts = new Map(response.parts.map((part) => [part.name, part]));
-  const wishes = request.outputs ?? Array.from(parts.keys(), (name) => ({ name, binary: request.binaryOutputs }));
-  const outputs = wishes.map(({ name, binary }) => {
-    const part = parts.get(name);
-    if (part === undefined) throw unexpected(name, "is missing in the engine's answer");
-    return outputFrom(service, part, binary);
+  const has = new Set(response.parts.map(({ name }) => name));
+  for (const { name } of request.outputs ?? []) {
+    if (!has.has(name)) throw unexpected(name, "is missing in the engine's answer");
+  }
+  return resultFromResponse(service, response, request);
+}
+
+/**
+ * The same for one of the results of a stream, which need not have every output.
+ *
+ * @throws ServingError as {@link answerFromResponse}.
+ */
+export function resultFromResponse(
+  service: CompiledService,
+  { parts, version }: Pick<InferResponse, "parts" | "version">,
+  { id, outputs: wishes, binaryOutputs }: Pick<TensorRequest, "id" | "outputs" | "binaryOutputs">,
+): TensorAnswer {
+  const byName = new Map(parts.map((part) => [part.name, part]));
+  const wanted = wishes ?? Array.from(byName.keys(), (name) => ({ name, binary: binaryOutputs }));
+  const outputs = wanted.flatMap(({ name, binary }) => {
+    const part = byName.get(name);
+    return part === undefined ? [] : [outputFrom(service, part, binary)];
   });
-  return { model: service.id, version: response.version, id: request.id, outputs };
+  // A session's end that no engine wrote has no version.
+  return { model: service.id, version: version || service.version, id, outputs };
 }
 
 /** An output's data as it travels: nothing is copied, so a single element has its length in front of it. */

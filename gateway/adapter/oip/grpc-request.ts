@@ -8,10 +8,17 @@ import type {
 import { type Datatype, isDatatype, maxRank } from "../../../proto/tensor.ts";
 import type { InputTensor, TensorParameters, TensorRequest } from "../../types.ts";
 import { dataFromElements } from "./elements.ts";
-import { readRequestParameters, readTensorParameters, shown } from "./parameters.ts";
+import {
+  readRequestParameters,
+  readSequencePlace,
+  readTensorParameters,
+  type SequencePlace,
+  shown,
+  withoutSequencePlace,
+} from "./parameters.ts";
 
-/** Asks for a mark on the last answer of each request of a stream, which here is its only one. */
-export const finalResponseParameter = "triton_enable_empty_final_response";
+/** Asks for a last answer to each request of a stream also where that has no outputs. */
+const emptyFinalParameter = "triton_enable_empty_final_response";
 
 /**
  * Understands a request of the protocol's gRPC form. Raw contents are not copied.
@@ -19,11 +26,47 @@ export const finalResponseParameter = "triton_enable_empty_final_response";
  * @throws ServingError SCHEMA_VIOLATION or UNSUPPORTED_OPERATION, naming the field.
  */
 export function decodeGrpcRequest(request: ModelInferRequest): TensorRequest {
+  return tensorRequestFrom(request, parametersFrom("parameters", request.parameters));
+}
+
+/**
+ * Understands a request that is part of a sequence.
+ *
+ * @throws ServingError as {@link decodeGrpcRequest}.
+ */
+export function decodeSequenceRequest(request: ModelInferRequest): TensorRequest {
+  const parameters = withoutSequencePlace(parametersFrom("parameters", request.parameters));
+  const decoded = tensorRequestFrom(request, parameters);
+  if (decoded.timeoutMs !== undefined) throw violation("parameters.timeout: a sequence has none");
+  return decoded;
+}
+
+/**
+ * Where a request of a stream stands in a sequence; undefined for one that is in none.
+ *
+ * @throws ServingError SCHEMA_VIOLATION, naming the parameter.
+ */
+export function sequencePlaceFrom({ parameters }: ModelInferRequest): SequencePlace | undefined {
+  // On every request: most have no such parameter.
+  return "sequence_id" in parameters ? readSequencePlace(parametersFrom("parameters", parameters)) : undefined;
+}
+
+/** Whether a request of a stream wants a last answer without outputs where there is nothing more to say. */
+export function wantsEmptyFinal({ parameters }: ModelInferRequest): boolean {
+  return parameters[emptyFinalParameter]?.parameterChoice.value === true;
+}
+
+/** How many bytes of data a request has. */
+export function bytesOfRequest({ inputs }: TensorRequest): number {
+  return inputs.reduce((sum, { data }) => sum + data.length, 0);
+}
+
+function tensorRequestFrom(request: ModelInferRequest, given: TensorParameters): TensorRequest {
   const { inputs, rawInputContents: raw } = request;
   if (raw.length > 0 && raw.length !== inputs.length) {
     throw violation(`raw_input_contents: expected one for each of ${inputs.length} inputs, got ${raw.length}`);
   }
-  const { [finalResponseParameter]: _, ...parameters } = parametersFrom("parameters", request.parameters);
+  const { [emptyFinalParameter]: _, ...parameters } = given;
   return {
     header: {},
     id: request.id,

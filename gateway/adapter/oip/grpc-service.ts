@@ -1,18 +1,14 @@
-import { create } from "@bufbuild/protobuf";
 import { ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { connectErrorFrom } from "../../../proto/connect-error.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import {
   GRPCInferenceService,
-  InferParameterSchema,
   type ModelInferRequest,
   type ModelInferResponse,
-  type ModelStreamInferResponse,
-  ModelStreamInferResponseSchema,
   type RepositoryModelLoadRequest,
   type RepositoryModelUnloadRequest,
 } from "../../../proto/gen/inference/grpc_service_pb.ts";
-import type { Admission, Caller } from "../../admission/admission.ts";
+import type { Caller } from "../../admission/admission.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import type { ControlAction } from "../../service-control.ts";
 import type { Call } from "../../types.ts";
@@ -21,16 +17,15 @@ import { callFromRpc, claimCall } from "../rpc-call.ts";
 import { completeError, refusalFrom } from "../rpc-refusal.ts";
 import { httpStatusFromError } from "../status.ts";
 import { grpcConfiguration, grpcMetadata, grpcStatistics } from "./grpc-answer.ts";
-import { finalResponseParameter } from "./grpc-request.ts";
+import { createStreamInfer, type StreamInferOptions } from "./grpc-stream.ts";
 import { configurationFrom, metadataFrom, serverMetadata } from "./metadata.ts";
 import { indexOf, isServerReady, type ModelDirectory } from "./models.ts";
 import type { ModelControl } from "./repository.ts";
 import { modelStatisticsFrom } from "./statistics.ts";
 
 /** What the protocol's gRPC service is built from. */
-export interface GrpcServiceOptions {
+export interface GrpcServiceOptions extends Omit<StreamInferOptions, "infer"> {
   readonly pipeline: Pipeline<ModelInferRequest, ModelInferResponse>;
-  readonly admission: Admission;
   readonly directory: ModelDirectory;
   readonly control: ModelControl;
   /** Told of every inference when its answer is known. */
@@ -40,9 +35,6 @@ export interface GrpcServiceOptions {
   readonly isDraining: () => boolean;
   readonly now: () => number;
 }
-
-/** With this header a stream ends with the first error's own code, which otherwise stands in its answer. */
-const ownCodeHeader = "triton_grpc_error";
 
 /** Adds the Open Inference Protocol to a gRPC port. */
 export function addInferenceService(router: ConnectRouter, options: GrpcServiceOptions): void {
@@ -68,6 +60,7 @@ export function addInferenceService(router: ConnectRouter, options: GrpcServiceO
       await options.control({ action, model, parameters: Object.keys(parameters), caller, signal, timeoutMs });
       return {};
     });
+  const streamInfer = createStreamInfer({ ...options, infer: (request, call) => infer(request, call, options) });
   router.service(GRPCInferenceService, {
     serverLive: () => ({ live: true }),
     serverReady: () => ({ ready: !isDraining() && isServerReady(directory) }),
@@ -86,51 +79,26 @@ export function addInferenceService(router: ConnectRouter, options: GrpcServiceO
     repositoryModelUnload: (request, context) => control("unload", request, context),
     async modelInfer(request, context) {
       claimCall(context);
-      const result = await infer(request, context, options);
+      const call = callFromRpc(context, request.modelName, request.modelVersion);
+      const result = await infer(request, call, options);
       if (result instanceof ServingError) throw connectErrorFrom(result);
       return result;
     },
-    modelStreamInfer: (requests, context) => inferEach(requests, context, options),
+    modelStreamInfer: (requests, context) => streamInfer(readable(requests, context, options), context),
   });
 }
 
 async function infer(
   request: ModelInferRequest,
-  context: HandlerContext,
+  call: Call,
   { pipeline, observe, now }: GrpcServiceOptions,
 ): Promise<ModelInferResponse | ServingError> {
   const started = now();
-  const call = callFromRpc(context, request.modelName, request.modelVersion);
   const outcome = await pipeline(call, () => request);
   const status = outcome.result instanceof ServingError ? httpStatusFromError(outcome.result) : 200;
   const durationMs = now() - started;
   observe(exchangeFrom(outcome, { protocol: "grpc", status, durationMs, client: call.clientAddress }));
   return outcome.result;
-}
-
-/** Answers the requests of a stream in their order, one at a time; an error is an answer, and the stream goes on. */
-async function* inferEach(
-  requests: AsyncIterable<ModelInferRequest>,
-  context: HandlerContext,
-  options: GrpcServiceOptions,
-): AsyncGenerator<ModelStreamInferResponse> {
-  claimCall(context);
-  const endsAtError = context.requestHeader.get(ownCodeHeader) === "true";
-  for await (const request of readable(requests, context, options)) {
-    const result = await infer(request, context, options);
-    if (result instanceof ServingError) {
-      if (endsAtError) throw connectErrorFrom(result);
-      const inferResponse = { modelName: request.modelName, modelVersion: request.modelVersion, id: request.id };
-      yield create(ModelStreamInferResponseSchema, { errorMessage: result.message, inferResponse });
-      continue;
-    }
-    if (request.parameters[finalResponseParameter]?.parameterChoice.value === true) {
-      result.parameters.triton_final_response = create(InferParameterSchema, {
-        parameterChoice: { case: "boolParam", value: true },
-      });
-    }
-    yield create(ModelStreamInferResponseSchema, { inferResponse: result });
-  }
 }
 
 /** The stream's requests. One that cannot be read ends it, and is a request like the others; a caller that leaves asks nothing. */

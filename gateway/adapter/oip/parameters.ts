@@ -4,7 +4,14 @@ import type { TensorParameters, TensorRequest } from "../../types.ts";
 /** What a request's parameters say: those with a meaning of the protocol's, and the rest, which are the service's. */
 export type RequestParameters = Pick<TensorRequest, "parameters" | "priority" | "timeoutMs">;
 
-const unsupportedOfRequest = ["sequence_id", "sequence_start", "sequence_end"];
+/** Where a request stands in a sequence, which its parameters say. */
+export interface SequencePlace {
+  readonly id: string | number | bigint;
+  readonly isStart: boolean;
+  readonly isEnd: boolean;
+}
+
+const ofSequence = ["sequence_id", "sequence_start", "sequence_end"];
 const unsupportedOfTensor = [
   "shared_memory_region",
   "shared_memory_byte_size",
@@ -23,12 +30,40 @@ export function readRequestParameters(given: TensorParameters): RequestParameter
   const parameters: Record<string, TensorParameters[string]> = {};
   for (const [name, value] of Object.entries(rest)) {
     if (name.startsWith("triton_")) throw refused(`parameters.${shown(name)}: is reserved`);
-    if (!unsupportedOfRequest.includes(name)) parameters[name] = value;
-    else if (value !== 0 && value !== "" && value !== false) {
-      throw new ServingError("UNSUPPORTED_OPERATION", `parameters.${name}: sequences are not supported`);
-    }
+    if (!ofSequence.includes(name)) parameters[name] = value;
+    else if (value !== 0 && value !== "" && value !== false) throw noSequences(name);
   }
   return { parameters, priority: priorityFrom(priority), timeoutMs: timeoutFrom(timeout) };
+}
+
+function noSequences(name: string): ServingError {
+  const message = `parameters.${name}: sequences are not supported here, but on a stream of ModelStreamInfer`;
+  return new ServingError("UNSUPPORTED_OPERATION", message);
+}
+
+/**
+ * Takes the place in a sequence out of a request's parameters; undefined for a request that is in none, as it is without
+ * an id, or with 0 or "".
+ *
+ * @throws ServingError SCHEMA_VIOLATION, naming the parameter.
+ */
+export function readSequencePlace({ sequence_id: id, sequence_start: start, sequence_end: end }: TensorParameters) {
+  if (id === undefined || id === 0 || id === "") return undefined;
+  if (typeof id === "boolean" || (typeof id === "number" && !(Number.isInteger(id) && id > 0))) {
+    throw refused("parameters.sequence_id: expected a whole number above 0, or a text");
+  }
+  const place: SequencePlace = { id, isStart: flagFrom("sequence_start", start), isEnd: flagFrom("sequence_end", end) };
+  return place;
+}
+
+/** The parameters without what {@link readSequencePlace} reads. */
+export function withoutSequencePlace(given: TensorParameters): TensorParameters {
+  return Object.fromEntries(Object.entries(given).filter(([name]) => !ofSequence.includes(name)));
+}
+
+function flagFrom(name: string, value: TensorParameters[string] | undefined): boolean {
+  if (value === undefined || typeof value === "boolean") return value ?? false;
+  throw refused(`parameters.${name}: expected true or false`);
 }
 
 /**

@@ -1,4 +1,4 @@
-import type { SessionFrame } from "../../types.ts";
+import type { Envelope, SessionFrame } from "../../types.ts";
 
 /** Bytes that may be held, shared by all who take from it. */
 export interface ByteBudget {
@@ -23,9 +23,9 @@ export function createByteBudget(total: number): ByteBudget {
 }
 
 /** Frames of one session that came and were not read yet: a socket cannot be asked to wait. */
-export interface Inbox extends AsyncIterable<SessionFrame> {
+export interface Inbox<Request = Envelope> extends AsyncIterable<SessionFrame<Request>> {
   /** Adds a frame of this size; false when it does not fit, and then it is not added. */
-  push(frame: SessionFrame, bytes: number): boolean;
+  push(frame: SessionFrame<Request>, bytes: number): boolean;
   /** No more frames come. */
   end(): void;
 }
@@ -41,14 +41,14 @@ export interface InboxLimits {
 const maxFrames = 4096;
 
 /** Builds an empty inbox for one reader; what it holds is dropped when the reader leaves. */
-export function createInbox({ maxBytes, budget }: InboxLimits): Inbox {
-  const waiting: { readonly frame: SessionFrame; readonly bytes: number }[] = [];
+export function createInbox<Request = Envelope>({ maxBytes, budget }: InboxLimits): Inbox<Request> {
+  const waiting: { readonly frame: SessionFrame<Request>; readonly bytes: number }[] = [];
   const done = { done: true, value: undefined } as const;
   let held = 0;
   let isEnded = false;
-  let reader: ((result: IteratorResult<SessionFrame>) => void) | undefined;
+  let reader: ((result: IteratorResult<SessionFrame<Request>>) => void) | undefined;
 
-  const answer = (result: IteratorResult<SessionFrame>): void => {
+  const answer = (result: IteratorResult<SessionFrame<Request>>): void => {
     const resolve = reader;
     reader = undefined;
     resolve?.(result);
@@ -57,7 +57,7 @@ export function createInbox({ maxBytes, budget }: InboxLimits): Inbox {
     held -= bytes;
     budget.give(bytes);
   };
-  const iterator: AsyncIterator<SessionFrame> = {
+  const iterator: AsyncIterator<SessionFrame<Request>> = {
     next() {
       const next = waiting.shift();
       if (next !== undefined) {

@@ -95,15 +95,21 @@ describe("the inference service", () => {
   });
 
   test("ends a stream with the first error's own code where its caller wants that", async () => {
+    let answered = Promise.withResolvers<void>();
     async function* requests() {
+      answered = Promise.withResolvers();
       yield requestOf("1");
+      await answered.promise;
+      answered = Promise.withResolvers();
       yield requestOf("2", {}, "nobody");
+      await answered.promise;
       yield requestOf("3");
     }
     const ids: (string | undefined)[] = [];
     const read = async (headers: Record<string, string>) => {
       for await (const { inferResponse, errorMessage } of models.modelStreamInfer(requests(), { headers })) {
         ids.push(errorMessage === "" ? inferResponse?.id : `${inferResponse?.id}: ${errorMessage}`);
+        answered.resolve();
       }
     };
     await read({});
