@@ -7,7 +7,7 @@ import { bytesFromElements } from "../../proto/tensor.ts";
 import type { InputTensor, TensorRequest } from "../types.ts";
 import { compileService } from "./compile.ts";
 import { tensorsDefinition } from "./tensors.cases.ts";
-import { validateTensors } from "./validate-tensors.ts";
+import { validateTensorChunk, validateTensors } from "./validate-tensors.ts";
 
 const service = compileService(tensorsDefinition());
 const withRows = compileService(tensorsDefinition({ maxBatchRows: 8 }));
@@ -180,5 +180,37 @@ describe("validateTensors() of raw data", () => {
     expect(failureOf(raw, serviceOf("FP32", [-1])).message).toContain("inputs.in: shape");
     expect(failureOf(raw, serviceOf("FP32", [-1, -1])).message).toContain("inputs.in: shape");
     expect(failureOf(raw).message).toContain("raw data is for services with one input; 'tensors' has 3");
+  });
+});
+
+describe("a sequence", () => {
+  test("may begin without inputs that are required, and its later requests have inputs alone", () => {
+    expect(validateTensors(service, { ...good, inputs: [] }, "sid", { isOpening: true }).parts).toEqual([]);
+    expect(failureOf({ inputs: [] }).message).toBe("inputs.x: is required");
+    const parts = validateTensorChunk(service, { ...good, inputs: [flags], parameters: { nothing: 1 } });
+    expect(parts.map(({ name }) => name)).toEqual(["flags"]);
+    expect(() => validateTensorChunk(service, { ...good, inputs: [{ ...x, shape: [2] }] })).toThrow("inputs.x: shape");
+  });
+});
+
+describe("personal resources", () => {
+  const withResources = compileService(tensorsDefinition({ personalResources: true }));
+
+  test("are named by a parameter, which the engine gets as a header", () => {
+    const { resourceIds, headers, parameters } = validateTensors(
+      withResources,
+      { ...good, parameters: { res_id: "7,8", patch_id: 9, seed: 1 } },
+      "sid",
+    );
+    expect({ resourceIds, headers, parameters }).toEqual({
+      resourceIds: [7, 8, 9],
+      headers: { res_id: "7;8", patch_id: "9" },
+      parameters: { seed: "1" },
+    });
+  });
+
+  test("are refused by name where they are no ids, and by services that take none", () => {
+    expect(failureOf({ parameters: { res_id: true } }, withResources).message).toContain("'parameters.res_id' must be");
+    expect(failureOf({ parameters: { res_id: 7 } }).message).toContain("res_id");
   });
 });

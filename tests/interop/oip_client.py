@@ -182,6 +182,28 @@ def stream_with_errors():
     client.stop_stream()
 
 
+def sequences_side_by_side():
+    answers = queue.Queue()
+    client.start_stream(lambda result, error: answers.put((result, error)))
+    names = (7, "seven")
+    for number in range(3):
+        for name in names:
+            text = triton.InferInput("data", [1], "BYTES")
+            text.set_data_from_numpy(np.array([f"{name} {number}".encode()], dtype=np.object_))
+            place = {"sequence_id": name, "sequence_start": number == 0, "sequence_end": number == 2}
+            client.async_stream_infer("echo", [text], request_id=f"{name} {number}", **place)
+    seen = {name: [] for name in names}
+    for _ in range(6):
+        result, error = answers.get(timeout=30)
+        assert error is None, str(error)
+        parameters = result.get_response().parameters
+        name = parameters["sequence_id"].int64_param or parameters["sequence_id"].string_param
+        assert result.as_numpy("data").tolist() == [result.get_response().id.encode()]
+        seen[name].append(parameters["triton_final_response"].bool_param)
+    assert seen == {name: [False, False, True] for name in names}, seen
+    client.stop_stream()
+
+
 CHECKS = [
     server_and_models,
     every_datatype,
@@ -191,7 +213,7 @@ CHECKS = [
     large_tensor,
     many_at_once,
     mistakes,
-    *([json_both_ways, compression] if kind == "http" else [typed_contents, stream_with_errors]),
+    *([json_both_ways, compression] if kind == "http" else [typed_contents, stream_with_errors, sequences_side_by_side]),
 ]
 for check in CHECKS:
     check()

@@ -15,7 +15,7 @@ let cluster: Cluster;
 let addresses: Readonly<Record<"http" | "grpc", string>>;
 
 beforeAll(async () => {
-  cluster = await startCluster(["tensors", "halves"]);
+  cluster = await startCluster(["tensors", "halves", "echo"]);
   addresses = { http: new URL(cluster.url).host, grpc: new URL(addressOf(cluster.gateway, "grpc")).host };
 });
 
@@ -41,7 +41,7 @@ const common = [
 describe("Triton's Python client", () => {
   const checks = {
     http: [...common, "json_both_ways", "compression"],
-    grpc: [...common, "typed_contents", "stream_with_errors"],
+    grpc: [...common, "typed_contents", "stream_with_errors", "sequences_side_by_side"],
   };
   test.each(["http", "grpc"] as const)("passes every check over %s", async (kind) => {
     const script = join(import.meta.dir, "../../interop/oip_client.py");
