@@ -64,9 +64,13 @@ beforeAll(async () => {
   loader = await startLoaderOf({ chunks: echo, single: once, speaker: speak }, async (folder) => {
     await Bun.write(join(folder, "speaker/wrapper.py"), speaker);
   });
+  const rules = [
+    { service: "single", when: { "$.parameter.any.delayMs": [1] } },
+    { service: "chunks", when: { "$.payload.result.encoding": ["utf8"] } },
+  ];
   gateway = await startGateway(
     ["chunks", "single", "speaker"].map((id) => ({ id, endpoints: [urlOf(loader.loader)] })),
-    {},
+    { categories: [{ id: "any", rules }] },
     (line) => {
       if (line.name === "access") lines.push(line);
     },
@@ -198,4 +202,22 @@ describe("a sequence", () => {
     const open = requestOf("chunks", "1", "a", { sequence_id: 5n, ...start });
     expect((await answersTo(open)).at(-1)).toBe("1: the stream ended before the sequence");
   });
+});
+
+test("a category is a model that chooses another by the request's parameters, in one call and on a stream", async () => {
+  const quick = requestOf("any", "1", "a", { delayMs: 1n });
+  expect((await models.modelInfer(quick)).modelName).toBe("single");
+  const [input] = requestOf("any", "2", "b").inputs;
+  const parameters = { encoding: { parameterChoice: choiceOf("utf8") } };
+  const encoded = { modelName: "any", id: "2", inputs: [{ ...input, parameters }] };
+  async function* requests() {
+    yield* [quick, encoded];
+    yield requestOf("any", "3", "c");
+  }
+  const answers = await Array.fromAsync(models.modelStreamInfer(requests(), { timeoutMs: 20_000 }));
+  expect(answers.map((answer) => `${answer.inferResponse?.modelName} ${shown(answer)}`).toSorted()).toEqual([
+    "any 3: category 'any': no companion route found for the request's values",
+    "chunks 2: b.",
+    "single 1: a.",
+  ]);
 });
