@@ -43,7 +43,14 @@ export function grpcMetadata({ inputs, outputs, ...metadata }: ModelMetadata): M
 
 /** A model's configuration as a message. */
 export function grpcConfiguration(configuration: ModelConfiguration): ModelConfigResponse {
-  const { name, platform, max_batch_size: maxBatchSize, input, output } = configuration;
+  const {
+    name,
+    platform,
+    max_batch_size: maxBatchSize,
+    input,
+    output,
+    model_transaction_policy: policy,
+  } = configuration;
   const tensorFrom = (tensor: ModelConfiguration["output"][number]) => ({
     name: tensor.name,
     dataType: DataType[tensor.data_type],
@@ -56,6 +63,7 @@ export function grpcConfiguration(configuration: ModelConfiguration): ModelConfi
       maxBatchSize,
       input: input.map((tensor) => ({ ...tensorFrom(tensor), optional: tensor.optional })),
       output: output.map(tensorFrom),
+      ...(policy === undefined ? {} : { modelTransactionPolicy: policy }),
     },
   });
 }

@@ -33,6 +33,8 @@ export interface ModelConfiguration {
   readonly max_batch_size: number;
   readonly input: readonly (TensorConfiguration & { readonly optional: boolean })[];
   readonly output: readonly TensorConfiguration[];
+  /** There for a model that gives any number of answers to a request of ModelStreamInfer. */
+  readonly model_transaction_policy?: { readonly decoupled: true };
 }
 
 interface TensorConfiguration {
@@ -72,6 +74,7 @@ export function configurationFrom({ id, definition, inputs, outputs }: CompiledS
     max_batch_size: maxRows,
     input: inputs.map((input) => ({ ...tensorFrom(input), optional: !input.required })),
     output: outputs.map(tensorFrom),
+    ...(definition.stream ? { model_transaction_policy: { decoupled: true } } : {}),
   };
 }
 

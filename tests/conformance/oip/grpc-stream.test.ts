@@ -125,6 +125,9 @@ async function answersTo(...requests: readonly Request[]): Promise<string[]> {
 describe("a stream of requests", () => {
   test("gets every result of a service that streams, and the last one marked", async () => {
     expect(await answersTo(requestOf("speaker", "7", "one two three"))).toEqual(["7: one", "7: two", "7: three."]);
+    const isDecoupled = async (name: string) =>
+      (await models.modelConfig({ name })).config?.modelTransactionPolicy?.decoupled ?? false;
+    expect([await isDecoupled("speaker"), await isDecoupled("single")]).toEqual([true, false]);
   });
 
   test("is answered by whichever service is ready first", async () => {
