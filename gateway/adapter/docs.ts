@@ -4,6 +4,7 @@ import styles from "swagger-ui-dist/swagger-ui.css" with { type: "file" };
 import script from "swagger-ui-dist/swagger-ui-bundle.js" with { type: "file" };
 import { ServingError } from "../../proto/errors.ts";
 import type { Documents } from "../openapi/documents.ts";
+import type { BinaryExample } from "../openapi/oip/example.ts";
 import type { LookupLogEntry } from "../telemetry/access-log.ts";
 import type { HttpBindings } from "./http.ts";
 
@@ -53,8 +54,9 @@ SwaggerUIBundle({
 `;
 
 /**
- * The documents at `/openapi.json` and `/openapi/{service}.json`, and a page to read them and try them out at `/docs`, or
- * `/docs?service={service}`. The predecessor's page was below `/swagger`, which leads here. `observeLookup` is told of each.
+ * The documents at `/openapi.json` and `/openapi/{service}.json`, a request with binary data at `/openapi/{service}.bin`,
+ * and a page to read them and try them out at `/docs`, or `/docs?service={service}`. The predecessor's page was below
+ * `/swagger`, which leads here. `observeLookup` is told of each.
  */
 export function createDocs(documents: Documents, observeLookup: (lookup: LookupLogEntry) => void): DocsHandler {
   const assets: Readonly<Record<string, () => Response>> = {
@@ -64,8 +66,8 @@ export function createDocs(documents: Documents, observeLookup: (lookup: LookupL
   };
   const answer = (pathname: string): Response | undefined => {
     if (pathname === "/openapi.json") return jsonResponse(documents.gateway());
-    const service = /^\/openapi\/([^/]+)\.json$/.exec(pathname)?.[1];
-    if (service !== undefined) return documentResponse(documents.service(service));
+    const about = aboutService(pathname, documents);
+    if (about !== undefined) return about;
     if (pathname === "/docs")
       return textResponse(page, "text/html", { "content-security-policy": contentSecurityPolicy });
     if (pathname === "/docs/" || pathname === "/swagger" || pathname.startsWith("/swagger/")) return redirect("/docs");
@@ -88,8 +90,21 @@ function seenOf(pathname: string, { status }: Response): Omit<LookupLogEntry, "d
   return { protocol: "http", path, outcome: error.reason, status, error };
 }
 
+function aboutService(pathname: string, documents: Documents): Response | undefined {
+  const [, service, ending] = /^\/openapi\/([^/]+)\.(json|bin)$/.exec(pathname) ?? [];
+  if (service === undefined) return undefined;
+  return ending === "bin" ? binaryResponse(documents.binary(service)) : documentResponse(documents.service(service));
+}
+
 function documentResponse(document: string | undefined): Response {
   return document === undefined ? new Response("no service is called so\n", { status: 404 }) : jsonResponse(document);
+}
+
+function binaryResponse(example: BinaryExample | undefined): Response {
+  if (example === undefined) return new Response("no such example\n", { status: 404 });
+  const { body, headerLength } = example;
+  const type = { "content-type": "application/octet-stream", "cache-control": "no-cache", ...sniffing };
+  return new Response(body, { headers: { ...type, "inference-header-content-length": String(headerLength) } });
 }
 
 function jsonResponse(document: string): Response {

@@ -30,6 +30,14 @@ export interface ApiPart {
   readonly schemas?: Readonly<Record<string, unknown>>;
   /** Answers by their names under `#/components/responses`. */
   readonly responses?: Readonly<Record<string, JsonObject>>;
+  /** Beside the tags of services, which every document has. */
+  readonly tags?: readonly JsonObject[];
+}
+
+/** What a document is about: all that a gateway serves, or one service or category. */
+export interface DocumentScope {
+  readonly services: readonly DescribedService[];
+  readonly categories: readonly DescribedCategory[];
 }
 
 /** Describes one protocol. An adapter has one of these, and `documents` one line for it. */
@@ -37,6 +45,8 @@ export interface ApiDescriber {
   /** What a service can be asked over the protocol; undefined where it cannot. */
   service?(service: DescribedService): ApiPart | undefined;
   category?(category: DescribedCategory): ApiPart | undefined;
-  /** What belongs to no service. */
-  common?(): ApiPart;
+  /** What the other parts refer to, and what is asked at paths that several services share. */
+  common?(scope: DocumentScope): ApiPart | undefined;
+  /** What is asked of the gateway itself, which documents of single services leave out. */
+  gateway?(): ApiPart;
 }

@@ -10,6 +10,7 @@ import { validate } from "../schema/validate.ts";
 import type { ApiDescriber, DescribedService } from "./api-part.ts";
 import { gatewayDocument, serviceDocument } from "./document.ts";
 import { exampleRequest } from "./example.ts";
+import { openInferenceDescriber } from "./oip/describer.ts";
 import { placeSchema } from "./schema.ts";
 import { unifiedDescriber } from "./unified.ts";
 
@@ -84,7 +85,7 @@ describe("gatewayDocument()", () => {
           parametersSchema: JSON.stringify(two),
           headerSchema: "",
         });
-        const document = gatewayDocument(sources([service]));
+        const document = gatewayDocument(sources([service], [unifiedDescriber, openInferenceDescriber]));
         const { valid, errors } = await new Validator().validate(JSON.parse(JSON.stringify(document)));
         expect({ valid, errors }).toEqual({ valid: true, errors: undefined });
       },

@@ -1,64 +1,66 @@
-import type { ApiDescriber, ApiPart, DescribedCategory, DescribedService, JsonObject } from "./api-part.ts";
+import type { ApiDescriber, ApiPart, DocumentScope, JsonObject } from "./api-part.ts";
 
 /** What documents are made of. */
-export interface DocumentSources {
+export interface DocumentSources extends DocumentScope {
   readonly describers: readonly ApiDescriber[];
-  readonly services: readonly DescribedService[];
-  readonly categories: readonly DescribedCategory[];
   /** Whether callers must say who they are. */
   readonly isProtected: boolean;
 }
 
 /** The OpenAPI 3.1 document of everything that a gateway serves. */
 export function gatewayDocument(sources: DocumentSources): JsonObject {
-  const { describers, services, categories } = sources;
-  const parts = describers.flatMap((describer) => [
-    ...services.map((service) => describer.service?.(service)),
-    ...categories.map((category) => describer.category?.(category)),
-  ]);
+  const { describers } = sources;
   const info = { title: "Athena Serving", version: "v1", description: "Every service of this gateway." };
-  return documentFrom(info, [...tagsOf(sources)], parts, sources);
+  const own = describers.map((describer) => describer.gateway?.());
+  return documentFrom(info, sources, own, sources);
 }
 
 /** The document of one service or category; undefined where none is called so. */
 export function serviceDocument(id: string, sources: DocumentSources): JsonObject | undefined {
-  const { describers } = sources;
-  const service = sources.services.find(({ plan }) => plan.ids.includes(id));
-  const category = sources.categories.find(({ plan }) => plan.id === id);
+  const services = sources.services.filter(({ plan }) => plan.ids.includes(id)).slice(0, 1);
+  const isService = services.length > 0;
+  const categories = isService ? [] : sources.categories.filter(({ plan }) => plan.id === id).slice(0, 1);
+  const [service] = services;
   if (service !== undefined) {
-    const { definition } = service.compiled;
-    const info = { title: service.id, version: definition.version || "v1", description: definition.description };
+    const { version, description } = service.compiled.definition;
     return documentFrom(
-      info,
-      [{ name: id }],
-      describers.map((describer) => describer.service?.(service)),
+      { title: service.id, version: version || "v1", description },
+      { services, categories },
+      [],
       sources,
     );
   }
-  if (category === undefined) return undefined;
-  const parts = describers.map((describer) => describer.category?.(category));
-  return documentFrom({ title: id, version: "v1" }, [{ name: id }], parts, sources);
+  return categories.length === 0
+    ? undefined
+    : documentFrom({ title: id, version: "v1" }, { services, categories }, [], sources);
 }
 
-function* tagsOf({ services, categories }: DocumentSources): Generator<JsonObject> {
+function* tagsOf({ services, categories }: DocumentScope): Generator<JsonObject> {
   for (const { id, compiled } of services) yield { name: id, description: compiled.definition.description };
   for (const { plan } of categories) yield { name: plan.id };
 }
 
 function documentFrom(
   info: JsonObject,
-  tags: readonly JsonObject[],
-  parts: readonly (ApiPart | undefined)[],
+  scope: DocumentScope,
+  own: readonly (ApiPart | undefined)[],
   { describers, isProtected }: DocumentSources,
 ): JsonObject {
-  const all = [...parts, ...describers.map((describer) => describer.common?.())].filter((part) => part !== undefined);
+  const { services, categories } = scope;
+  const parts = describers.flatMap((describer) => [
+    ...services.map((service) => describer.service?.(service)),
+    ...categories.map((category) => describer.category?.(category)),
+  ]);
+  const common = describers.map((describer) => describer.common?.(scope));
+  const all = [...parts, ...own, ...common].filter((part) => part !== undefined);
   const merged = <Key extends "paths" | "schemas" | "responses">(key: Key): JsonObject =>
     Object.assign({}, ...all.map((part) => part[key]));
   return {
     openapi: "3.1.1",
     info: { ...info, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
     servers: [{ url: "/" }],
-    tags,
+    // A service's calls stand together, whatever their protocol; what is asked of no service, by its protocol.
+    tags: [...tagsOf(scope), ...all.flatMap(({ tags = [] }) => tags)],
     ...(isProtected ? { security: [{ bearer: [] }] } : {}),
     paths: merged("paths"),
     components: {

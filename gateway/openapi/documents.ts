@@ -1,6 +1,8 @@
 import type { ServedConfiguration } from "../service-set.ts";
 import type { ApiDescriber, DescribedCategory, DescribedService } from "./api-part.ts";
 import { type DocumentSources, gatewayDocument, serviceDocument } from "./document.ts";
+import { openInferenceDescriber } from "./oip/describer.ts";
+import { type BinaryExample, binaryExample } from "./oip/example.ts";
 import { unifiedDescriber } from "./unified.ts";
 
 /** The OpenAPI documents of a gateway, as JSON. */
@@ -8,10 +10,12 @@ export interface Documents {
   gateway(): string;
   /** Of a service or category, by an id that paths may end in; undefined where none is called so. */
   service(id: string): string | undefined;
+  /** The example of a service's request that no document can hold, as it is binary; undefined where there is none. */
+  binary(id: string): BinaryExample | undefined;
 }
 
 /** One line for each protocol. */
-const describers: readonly ApiDescriber[] = [unifiedDescriber];
+const describers: readonly ApiDescriber[] = [unifiedDescriber, openInferenceDescriber];
 
 /**
  * Makes documents of what is served now. They are made anew when that has changed, or when a loader has told another
@@ -32,6 +36,10 @@ export function createDocuments(served: () => ServedConfiguration, isProtected: 
   return {
     gateway: () => cached("", gatewayDocument) ?? "{}",
     service: (id) => cached(id, (sources) => serviceDocument(id, sources)),
+    binary(id) {
+      const service = describedBy(served()).services.find((described) => described.id === id);
+      return service?.compiled.definition.once ? binaryExample(service.compiled) : undefined;
+    },
   };
 }
 

@@ -91,7 +91,8 @@ function streamFrom(
   return { ...status, ...attributes, ...sample.attributes, [memberFromType(input.type)]: sample.data.toBase64() };
 }
 
-function encodingsOf(schema: unknown): readonly unknown[] {
+/** The values of the attribute `encoding` that a schema names. */
+export function encodingsOf(schema: unknown): readonly unknown[] {
   const properties = isRecord(schema) && isRecord(schema.properties) ? schema.properties : {};
   const { encoding } = properties;
   return isRecord(encoding) && Array.isArray(encoding.enum) ? encoding.enum.filter((value) => value !== null) : [];

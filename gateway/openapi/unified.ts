@@ -1,6 +1,6 @@
 import type { ApiDescriber, ApiPart, DescribedCategory, DescribedService, JsonObject } from "./api-part.ts";
 import { categoryExamples } from "./category-example.ts";
-import { errorRefs, errorResponses, errorSchemaName } from "./errors.ts";
+import { errorRefs, errorResponses, unifiedErrors } from "./errors.ts";
 import { exampleRequest } from "./example.ts";
 import { requestSchema } from "./request-schema.ts";
 import { errorSchema, responseSchema } from "./response-schema.ts";
@@ -28,7 +28,10 @@ function describeService({ id, compiled, plan }: DescribedService): ApiPart | un
         },
       },
     },
-    responses: { "200": answer("The service's answer.", schemaRef(names.answer)), ...errorRefs(plan.codeMap) },
+    responses: {
+      "200": answer("The service's answer.", schemaRef(names.answer)),
+      ...errorRefs(unifiedErrors, plan.codeMap),
+    },
   };
   return {
     paths: { [pathOf(id)]: { post: operation } },
@@ -70,7 +73,7 @@ function describeCategory(category: DescribedCategory): ApiPart {
         "The chosen service's answer.",
         reached.length === 0 ? { type: "object" } : { anyOf: reached.map(responseSchema) },
       ),
-      ...errorRefs(new Map()),
+      ...errorRefs(unifiedErrors, new Map()),
     },
   };
   const [path = pathOf(plan.id)] = plan.firstPaths;
@@ -78,7 +81,7 @@ function describeCategory(category: DescribedCategory): ApiPart {
 }
 
 function common(): ApiPart {
-  return { paths: {}, schemas: { [errorSchemaName]: errorSchema }, responses: errorResponses() };
+  return { paths: {}, schemas: { [unifiedErrors.name]: errorSchema }, responses: errorResponses(unifiedErrors) };
 }
 
 /** The path under which the predecessor's clients know services. */

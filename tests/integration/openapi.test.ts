@@ -6,6 +6,8 @@ import { Validator } from "@seriousme/openapi-schema-validator";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { addressOf, type ServiceProcess, startServiceProcess, waitUntilReady } from "../../cli/service-process.ts";
+import { createModelDirectory } from "../../gateway/adapter/oip/models.ts";
+import { pagesOf } from "../../gateway/adapter/oip/pages.ts";
 import { post, startGateway, urlOf } from "./cluster.ts";
 
 const root = join(import.meta.dir, "../..");
@@ -91,15 +93,26 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
+interface Example {
+  readonly value?: unknown;
+  readonly externalValue?: string;
+}
+
+interface Content {
+  readonly content: Record<string, { readonly schema: { readonly $ref: string } }> & {
+    readonly "application/json": { readonly schema: { readonly $ref: string } };
+  };
+}
+
 interface Operation {
   readonly requestBody: {
-    readonly content: Record<string, { readonly examples?: Record<string, { value: unknown }> }>;
+    readonly content: Record<string, { readonly examples?: Record<string, Example> }>;
   };
-  readonly responses: Record<string, unknown>;
+  readonly responses: Record<string, unknown> & { readonly 200: Content };
 }
 
 interface Document {
-  readonly paths: Record<string, { readonly post?: Operation }>;
+  readonly paths: Record<string, { readonly post?: Operation; readonly get?: Operation }>;
   readonly components: { readonly schemas: Record<string, unknown> };
 }
 
@@ -108,12 +121,31 @@ const documentAt = async (path: string) => (await (await get(path)).json()) as D
 
 function examplesOf(document: Document): readonly { path: string; name: string; value: unknown }[] {
   return Object.entries(document.paths).flatMap(([path, { post: operation }]) =>
-    Object.entries(operation?.requestBody.content["application/json"]?.examples ?? {}).map(([name, { value }]) => ({
+    Object.entries(operation?.requestBody?.content["application/json"]?.examples ?? {}).map(([name, { value }]) => ({
       path,
       name,
       value,
     })),
   );
+}
+
+const lengthHeader = "inference-header-content-length";
+
+/** Posts an example to a model: one in JSON, or the bytes that stand elsewhere, with their header. */
+async function askModel(path: string, value: unknown, externalValue: string | undefined): Promise<Response> {
+  if (externalValue === undefined) {
+    return fetch(`${urlOf(gateway)}${path}`, { method: "POST", body: JSON.stringify(value) });
+  }
+  const example = await get(externalValue);
+  const headers = { [lengthHeader]: example.headers.get(lengthHeader) ?? "" };
+  return fetch(`${urlOf(gateway)}${path}`, { method: "POST", body: await example.bytes(), headers });
+}
+
+/** The JSON of a model's answer, without the binary data behind it. */
+async function headOf(answer: Response): Promise<unknown> {
+  const bytes = Buffer.from(await answer.bytes());
+  const length = answer.headers.get(lengthHeader);
+  return JSON.parse(bytes.subarray(0, length === null ? undefined : Number(length)).toString());
 }
 
 describe("the OpenAPI document of a gateway", () => {
@@ -131,8 +163,8 @@ describe("the OpenAPI document of a gateway", () => {
   });
 
   test("has for every service that one can be made for an example which the service answers", async () => {
-    const examples = examplesOf(await documentAt("/openapi.json"));
-    expect(examples.map(({ path, name }) => `${path} ${name}`)).toEqual([
+    const unified = examplesOf(await documentAt("/openapi.json")).filter(({ path }) => path.startsWith("/v1/"));
+    expect(unified.map(({ path, name }) => `${path} ${name}`)).toEqual([
       "/v1/private/echo request",
       "/v1/private/mmocr request",
       "/v1/private/typed request",
@@ -143,10 +175,67 @@ describe("the OpenAPI document of a gateway", () => {
       "/v1/private/any echo",
       "/v1/private/inner perceptron",
     ]);
-    for (const { path, name, value } of examples) {
+    for (const { path, name, value } of unified) {
       const { status, body } = await post(`${urlOf(gateway)}${path}`, value);
       expect({ path, name, status, header: body.header }).toMatchObject({ path, name, status: 200 });
     }
+  });
+
+  test("has for every model a request of the Open Inference Protocol, in JSON or binary, which is answered as it says", async () => {
+    const document = await documentAt("/openapi.json");
+    const compiler = new Ajv2020({ strict: false, logger: false });
+    compiler.addSchema({ ...document, $id: "openapi" });
+    const asked: string[] = [];
+    for (const [path, { post: operation }] of Object.entries(document.paths)) {
+      const id = /^\/v2\/models\/(.*)\/infer$/.exec(path)?.[1];
+      if (id === undefined) continue;
+      const { content } = operation?.requestBody ?? expect.unreachable();
+      const check = compiler.getSchema(`openapi#/components/schemas/${id}.ModelAnswer`) ?? expect.unreachable();
+      for (const [type, { examples = {} }] of Object.entries(content)) {
+        for (const { value, externalValue } of Object.values(examples)) {
+          const answer = await askModel(path, value, externalValue);
+          asked.push(`${id} ${type} ${answer.status}`);
+          const head = await headOf(answer);
+          expect({ id, type, valid: check(head), errors: check.errors, head }).toMatchObject({ valid: true });
+        }
+      }
+    }
+    expect(asked).toEqual([
+      "echo application/json 200",
+      "echo application/octet-stream 200",
+      "mmocr application/octet-stream 200",
+      "typed application/octet-stream 200",
+      "patterned application/octet-stream 200",
+      "perceptron application/json 200",
+      "perceptron application/octet-stream 200",
+      "two-inputs application/json 200",
+      "two-inputs application/octet-stream 200",
+    ]);
+    expect((await get("/openapi/nobody.bin")).status).toBe(404);
+  });
+
+  test("describes every page of the Open Inference Protocol that answers, as it answers", async () => {
+    const document = await documentAt("/openapi.json");
+    const compiler = new Ajv2020({ strict: false, logger: false });
+    compiler.addSchema({ ...document, $id: "openapi" });
+    const directory = createModelDirectory(() => []);
+    const described = new Set<string>();
+    for (const { method, path } of pagesOf({ directory, control: async () => {}, isDraining: () => false })) {
+      if (path.includes(":repository") || path.includes("/load") || path.includes("/unload")) continue;
+      const template = path.replace(":model", "{model}");
+      const operation = document.paths[template]?.[method === "GET" ? "get" : "post"] ?? expect.unreachable(template);
+      const response = await fetch(`${urlOf(gateway)}${path.replace(":model", "perceptron")}`, { method });
+      const { $ref } = operation.responses["200"].content["application/json"].schema;
+      const check = compiler.getSchema(`openapi${$ref}`) ?? expect.unreachable();
+      const body = await response.json();
+      expect({ path, status: response.status, valid: check(body), errors: check.errors }).toMatchObject({
+        status: 200,
+        valid: true,
+      });
+      described.add(template);
+    }
+    const others = Object.keys(document.paths).filter((path) => /^\/v2(?!.*\/infer$)/.test(path));
+    expect(new Set(others)).toEqual(described);
   });
 
   test("describes the requests that the gateway takes: examples are what their schemas say", async () => {
@@ -156,7 +245,10 @@ describe("the OpenAPI document of a gateway", () => {
     compiler.addSchema({ ...document, $id: "openapi" });
     for (const { path, name, value } of examplesOf(document)) {
       if (name !== "request") continue;
-      const check = compiler.getSchema(`openapi#/components/schemas/${path.split("/").at(-1)}.Request`);
+      const [, id] =
+        /^\/v1\/private\/(.*)$|^\/v2\/models\/(.*)\/infer$/.exec(path)?.filter((part) => part !== undefined) ?? [];
+      const schema = `${id}.${path.startsWith("/v1/") ? "Request" : "ModelRequest"}`;
+      const check = compiler.getSchema(`openapi#/components/schemas/${schema}`);
       expect({ path, valid: check?.(value), errors: check?.errors }).toEqual({ path, valid: true, errors: null });
     }
   });

@@ -1,0 +1,4 @@
+import type { ErrorForm } from "../errors.ts";
+
+/** The Open Inference Protocol's. */
+export const openInferenceErrors: ErrorForm = { name: "ModelError", example: () => ({ error: "..." }) };
