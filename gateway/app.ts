@@ -29,7 +29,7 @@ import { createRetryBudget } from "./client/retry-budget.ts";
 import { type Configuration, readConfiguration } from "./configuration/read-configuration.ts";
 import { createReloader, type Reloader, type ReloadResult } from "./configuration/reload.ts";
 import { watchSources } from "./configuration/watch.ts";
-import { createUnified, openInferenceGrpc, openInferenceRest, ownMessages } from "./dialects.ts";
+import { createUnified, openInferenceGenerate, openInferenceGrpc, openInferenceRest, ownMessages } from "./dialects.ts";
 import { decodeEnvelope, defaultEnvelopeLimits } from "./envelope/decode.ts";
 import { createSidSource } from "./envelope/sid.ts";
 import { createDocuments } from "./openapi/documents.ts";
@@ -146,13 +146,14 @@ async function readFirst(path: string): Promise<FirstReading> {
  */
 function createAnswer(
   stages: SharedStages,
-  common: Omit<HttpAdapterOptions, "pipeline"> & Omit<RestAdapterOptions, "pipeline"> & RpcObserver,
+  common: Omit<HttpAdapterOptions, "pipeline"> & Omit<RestAdapterOptions, "pipeline" | "generate"> & RpcObserver,
   addServices: (router: ConnectRouter) => void,
   docs: DocsHandler | undefined,
 ): FetchHandler {
   const unified = createUnified(common.streams.decode);
   const adapter = createHttpAdapter({ ...common, pipeline: createPipeline(stages, unified) });
-  const rest = createRestAdapter({ ...common, pipeline: createPipeline(stages, openInferenceRest) });
+  const generate = createPipeline(stages, openInferenceGenerate);
+  const rest = createRestAdapter({ ...common, generate, pipeline: createPipeline(stages, openInferenceRest) });
   const connect = createConnectRoutes({ addServices, maxMessageBytes: common.maxBodyBytes, observer: common });
   return (request, bindings) =>
     refuseOddAddress(request, bindings, common) ??

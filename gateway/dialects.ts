@@ -1,8 +1,11 @@
+import { ServingError } from "../proto/errors.ts";
 import type { InferRequest, InferResponse } from "../proto/gen/athena/v1/inference_pb.ts";
 import type { ModelInferRequest, ModelInferResponse } from "../proto/gen/inference/grpc_service_pb.ts";
 import { answerFromResponse } from "./adapter/oip/answer.ts";
 import { decodeRestRequest, type RestBody } from "./adapter/oip/decode-request.ts";
 import { encodeRestAnswer, type RestAnswer } from "./adapter/oip/encode-answer.ts";
+import { encodeGenerated } from "./adapter/oip/generate-answer.ts";
+import { decodeGenerateRequest, type GenerateRequest, tensorsFromGenerate } from "./adapter/oip/generate-request.ts";
 import { encodeGrpcAnswer } from "./adapter/oip/grpc-answer.ts";
 import { bytesOfRequest, decodeGrpcRequest } from "./adapter/oip/grpc-request.ts";
 import { encodeAnswer } from "./envelope/encode.ts";
@@ -32,6 +35,29 @@ export const openInferenceRest: Dialect<RestBody, TensorRequest, RestAnswer> = {
   choose: chooseByTensors,
   validate: (service, request, sid) => validateTensors(service, request, sid),
   encode: (service, response, request) => encodeRestAnswer(answerFromResponse(service, response, request)),
+  timeoutMs: (request) => request.timeoutMs,
+};
+
+/** The same protocol's `generate`: one flat object of JSON in, one out. */
+export const openInferenceGenerate: Dialect<RestBody, GenerateRequest, string> = {
+  received: (body) => body.received,
+  decode: decodeGenerateRequest,
+  validate(service, request, sid) {
+    if (service.definition.once) return validateTensors(service, tensorsFromGenerate(service, request), sid);
+    const message = `service '${service.id}' gives its answer as a stream: use generate_stream`;
+    throw new ServingError("UNSUPPORTED_OPERATION", message);
+  },
+  encode: (service, response, { id }) => encodeGenerated(service, response, id),
+  timeoutMs: (request) => request.timeoutMs,
+};
+
+/** Its `generate_stream`. */
+export const openInferenceGenerateStreams: SessionDialect<GenerateRequest> = {
+  // Its body is charged.
+  bytes: () => 0,
+  validate: (service, request, sid) => validateTensors(service, tensorsFromGenerate(service, request), sid),
+  validateOpening: (service, request, sid) => validateTensors(service, tensorsFromGenerate(service, request), sid),
+  validateChunk: (service, request) => validateTensorChunk(service, tensorsFromGenerate(service, request)),
   timeoutMs: (request) => request.timeoutMs,
 };
 

@@ -112,7 +112,8 @@ export interface TensorRequest {
   readonly header: Readonly<Record<string, unknown>>;
   /** Echoed in the answer; "" for none. */
   readonly id: string;
-  readonly parameters: TensorParameters;
+  /** Scalars, as the protocol has them; those of `generate` may be any JSON. */
+  readonly parameters: Readonly<Record<string, unknown>>;
   readonly inputs: readonly InputTensor[];
   /** The data of the service's only input, which says nothing about itself; `inputs` is empty then. */
   readonly rawInput: Uint8Array | undefined;

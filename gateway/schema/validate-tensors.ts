@@ -2,7 +2,7 @@ import { ServingError } from "../../proto/errors.ts";
 import type { InferRequest } from "../../proto/gen/athena/v1/inference_pb.ts";
 import type { Part, PartDescription } from "../../proto/gen/athena/v1/part_pb.ts";
 import { assertTensor, bytesFromElements, elementCount, tensorFromPart } from "../../proto/tensor.ts";
-import type { InputTensor, OutputWish, TensorParameters, TensorRequest } from "../types.ts";
+import type { InputTensor, OutputWish, TensorRequest } from "../types.ts";
 import type { CompiledInput, CompiledOutput, CompiledService, TensorShape } from "./compile.ts";
 import { errorFromMistakes, noteSchemaErrors, shown } from "./mistakes.ts";
 import { isResourceMember, resourceIdsFrom } from "./resource-ids.ts";
@@ -66,7 +66,7 @@ function checkedParts(service: CompiledService, { inputs, rawInput }: TensorRequ
 function resourcesFrom(service: CompiledService, { header, parameters }: TensorRequest) {
   // To a service that takes none, they are parameters like any others.
   if (!service.definition.personalResources) return { header, parameters, resourceIds: [] };
-  const rest: Record<string, TensorParameters[string]> = {};
+  const rest: Record<string, unknown> = {};
   const named: Record<string, readonly unknown[]> = {};
   for (const [name, value] of Object.entries(parameters)) {
     // A parameter is a scalar: several ids are one text.
@@ -200,7 +200,11 @@ function expectedFrom({ expected }: CompiledOutput, wish: OutputWish | undefined
   return { ...expected, attributes: { ...expected.attributes, ...textsFrom(wish.parameters) } };
 }
 
-function assertSchema(path: string, check: SchemaCheck | undefined, parameters: TensorParameters): void {
+function assertSchema(
+  path: string,
+  check: SchemaCheck | undefined,
+  parameters: Readonly<Record<string, unknown>>,
+): void {
   // The schemas' compiler knows no bigint; only what is sent on needs every digit.
   const values = Object.entries(parameters).map(([name, value]) => [
     name,

@@ -17,13 +17,13 @@ let gateway: ServiceProcess;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "athena-page-"));
   const model = join(import.meta.dir, "../fixtures/models/perceptron.onnx");
-  const services = [model, join(import.meta.dir, "../../config/services/mmocr")];
+  const services = [model, ...["mmocr", "echo"].map((id) => join(import.meta.dir, "../../config/services", id))];
   loader = await startServiceProcess({
     main: "loader/main.ts",
     config: JSON.stringify({ listen: local, admin: local, services }),
   });
-  await waitUntilReady(loader, ["perceptron", "mmocr"]);
-  gateway = await startGateway(["perceptron", "mmocr"].map((id) => ({ id, endpoints: [urlOf(loader)] })));
+  await waitUntilReady(loader, ["perceptron", "mmocr", "echo"]);
+  gateway = await startGateway(["perceptron", "mmocr", "echo"].map((id) => ({ id, endpoints: [urlOf(loader)] })));
 });
 
 afterAll(async () => {
@@ -79,4 +79,14 @@ test("a model whose rows are computed together has a batch size, and its dimensi
   });
   const metadata = await (await fetch(`${urlOf(gateway)}/v2/models/perceptron`)).json();
   expect(metadata).toMatchObject({ inputs: [{ name: "x", datatype: "FP32", shape: [-1, 8] }] });
+});
+
+test("the page's text is generated, at once and as a stream, as it says", async () => {
+  const [, , generate = ""] = await blocksOf(page, "sh");
+  const [answer = ""] = await blocksOf(page, "json");
+  const host = new URL(urlOf(gateway)).host;
+  const command = generate.replaceAll("127.0.0.1:30889", host).replaceAll("curl", "curl -s").replace("\n", "\necho\n");
+  const [once = "", streamed = ""] = (await outputOf(["sh", "-c", command])).trim().split("\n");
+  expect(JSON.parse(once)).toEqual(JSON.parse(answer));
+  expect(JSON.parse(streamed.replace(/^data: /, ""))).toMatchObject({ model_name: "echo", text_output: "hello" });
 });

@@ -106,7 +106,10 @@ interface Content {
 
 interface Operation {
   readonly requestBody: {
-    readonly content: Record<string, { readonly examples?: Record<string, Example> }>;
+    readonly content: Record<
+      string,
+      { readonly schema: { readonly $ref: string }; readonly examples?: Record<string, Example> }
+    >;
   };
   readonly responses: Record<string, unknown> & { readonly 200: Content };
 }
@@ -214,6 +217,27 @@ describe("the OpenAPI document of a gateway", () => {
     expect((await get("/openapi/nobody.bin")).status).toBe(404);
   });
 
+  test("has for every model a request to generate, which is answered as it says, and as a stream", async () => {
+    const document = await documentAt("/openapi.json");
+    const compiler = new Ajv2020({ strict: false, logger: false });
+    compiler.addSchema({ ...document, $id: "openapi" });
+    const asked: string[] = [];
+    for (const { path, value } of examplesOf(document).filter((example) => example.path.includes("/generate"))) {
+      const response = await fetch(`${urlOf(gateway)}${path}`, { method: "POST", body: JSON.stringify(value) });
+      asked.push(`${path} ${response.status}`);
+      const text = (await response.text()).replace(/^data: /, "");
+      const [, id] = /models\/(.*)\//.exec(path) ?? [];
+      const check = compiler.getSchema(`openapi#/components/schemas/${id}.Generated`) ?? expect.unreachable();
+      expect({ path, valid: check(JSON.parse(text)), errors: check.errors }).toMatchObject({ valid: true });
+    }
+    expect(asked).toEqual(
+      ["echo", "mmocr", "typed", "patterned", "perceptron", "two-inputs"].flatMap((id) => [
+        `/v2/models/${id}/generate 200`,
+        `/v2/models/${id}/generate_stream 200`,
+      ]),
+    );
+  });
+
   test("describes every page of the Open Inference Protocol that answers, as it answers", async () => {
     const document = await documentAt("/openapi.json");
     const compiler = new Ajv2020({ strict: false, logger: false });
@@ -234,7 +258,9 @@ describe("the OpenAPI document of a gateway", () => {
       });
       described.add(template);
     }
-    const others = Object.keys(document.paths).filter((path) => /^\/v2(?!.*\/infer$)/.test(path));
+    const others = Object.keys(document.paths).filter((path) =>
+      /^\/v2(?!.*\/(infer|generate|generate_stream)$)/.test(path),
+    );
     expect(new Set(others)).toEqual(described);
   });
 
@@ -245,10 +271,8 @@ describe("the OpenAPI document of a gateway", () => {
     compiler.addSchema({ ...document, $id: "openapi" });
     for (const { path, name, value } of examplesOf(document)) {
       if (name !== "request") continue;
-      const [, id] =
-        /^\/v1\/private\/(.*)$|^\/v2\/models\/(.*)\/infer$/.exec(path)?.filter((part) => part !== undefined) ?? [];
-      const schema = `${id}.${path.startsWith("/v1/") ? "Request" : "ModelRequest"}`;
-      const check = compiler.getSchema(`openapi#/components/schemas/${schema}`);
+      const { schema } = document.paths[path]?.post?.requestBody?.content["application/json"] ?? expect.unreachable();
+      const check = compiler.getSchema(`openapi${schema.$ref}`);
       expect({ path, valid: check?.(value), errors: check?.errors }).toEqual({ path, valid: true, errors: null });
     }
   });

@@ -28,7 +28,7 @@ const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
 export function decodeRestRequest({ bytes, headerLength }: Omit<RestBody, "received">): TensorRequest {
   const jsonLength = headerLength === null ? bytes.length : lengthFromHeader(headerLength, bytes.length);
   if (headerLength !== null && jsonLength === 0) return rawRequest(bytes);
-  const document = parseExactJson(textFrom(bytes.subarray(0, jsonLength)));
+  const document = parseExactJson(strictText(bytes.subarray(0, jsonLength)));
   if (!isObject(document)) throw malformed("the request must be a JSON object");
   const section = createBinarySection(headerLength === null ? undefined : bytes.subarray(jsonLength));
   const { binary_data_output: binary, ...parameters } = parametersFrom("parameters", document.parameters);
@@ -67,7 +67,12 @@ function rawRequest(rawInput: Uint8Array): TensorRequest {
   return { ...nothing, rawInput, binaryOutputs: true };
 }
 
-function textFrom(bytes: Uint8Array): string {
+/**
+ * The text of a request's JSON.
+ *
+ * @throws ServingError MALFORMED_ENVELOPE for bytes that are not UTF-8.
+ */
+export function strictText(bytes: Uint8Array): string {
   try {
     return strictUtf8.decode(bytes);
   } catch (cause) {

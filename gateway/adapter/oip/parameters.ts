@@ -25,9 +25,9 @@ const unsupportedOfTensor = [
  *
  * @throws ServingError SCHEMA_VIOLATION, UNSUPPORTED_OPERATION, naming the parameter.
  */
-export function readRequestParameters(given: TensorParameters): RequestParameters {
+export function readRequestParameters(given: Readonly<Record<string, unknown>>): RequestParameters {
   const { priority, timeout, ...rest } = given;
-  const parameters: Record<string, TensorParameters[string]> = {};
+  const parameters: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(rest)) {
     if (name.startsWith("triton_")) throw refused(`parameters.${shown(name)}: is reserved`);
     if (!ofSequence.includes(name)) parameters[name] = value;
@@ -79,19 +79,20 @@ export function readTensorParameters(path: string, given: TensorParameters): Ten
 }
 
 /** Ours go from 100, which is first, to -100; the usual one is 0 on both sides. */
-function priorityFrom(value: TensorParameters[string] | undefined): number {
+function priorityFrom(value: unknown): number {
   const level = wholeNumber("priority", value);
   return level === 0 ? 0 : Math.max(101 - level, -100);
 }
 
-function timeoutFrom(value: TensorParameters[string] | undefined): number | undefined {
+function timeoutFrom(value: unknown): number | undefined {
   const microseconds = wholeNumber("timeout", value);
   return microseconds === 0 ? undefined : microseconds / 1000;
 }
 
-function wholeNumber(name: string, value: TensorParameters[string] | undefined): number {
-  const number = Number(value ?? 0);
-  if (typeof value === "string" || typeof value === "boolean" || !Number.isInteger(number) || number < 0) {
+function wholeNumber(name: string, value: unknown): number {
+  const isNumber = value === undefined || typeof value === "number" || typeof value === "bigint";
+  const number = isNumber ? Number(value ?? 0) : Number.NaN;
+  if (!Number.isInteger(number) || number < 0) {
     throw refused(`parameters.${name}: expected a whole number of at least 0`);
   }
   return number;

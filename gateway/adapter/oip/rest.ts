@@ -2,13 +2,16 @@ import { type Context, Hono } from "hono";
 import { ServingError } from "../../../proto/errors.ts";
 import { type Admission, openCaller } from "../../admission/admission.ts";
 import type { Pipeline } from "../../pipeline.ts";
+import type { Session } from "../../session-pipeline.ts";
 import type { LookupLogEntry } from "../../telemetry/access-log.ts";
-import { readBody, readBytes } from "../body.ts";
+import type { Call } from "../../types.ts";
+import { type BodyBounds, readBody, readBytes } from "../body.ts";
 import { callFromContext, type Exchange, exchangeFrom, type HttpBindings } from "../http.ts";
 import { challenge, httpStatusFromError, retryAfterFromError } from "../status.ts";
 import { acceptedEncodings, decompressed } from "./content-encoding.ts";
 import type { RestBody } from "./decode-request.ts";
 import type { RestAnswer } from "./encode-answer.ts";
+import { answerGenerateStream, type GenerateStreamOptions } from "./generate-stream.ts";
 import type { ModelDirectory } from "./models.ts";
 import { type Page, pagesOf } from "./pages.ts";
 import type { ModelControl } from "./repository.ts";
@@ -16,6 +19,9 @@ import type { ModelControl } from "./repository.ts";
 /** What the REST adapter is built from. */
 export interface RestAdapterOptions {
   readonly pipeline: Pipeline<RestBody, RestAnswer>;
+  /** The same for `generate`, whose answers are JSON. */
+  readonly generate: Pipeline<RestBody, string>;
+  readonly streams: GenerateStreamOptions;
   readonly admission: Admission;
   readonly directory: ModelDirectory;
   readonly control: ModelControl;
@@ -54,6 +60,9 @@ export function isRestUrl(url: string): boolean {
 }
 
 const inferPath = "/v2/models/:model/infer";
+const generatePath = "/v2/models/:model/generate";
+const generateStreamPath = "/v2/models/:model/generate_stream";
+const inferencePaths: ReadonlySet<string> = new Set([inferPath, generatePath, generateStreamPath]);
 
 /**
  * The Open Inference Protocol over REST, at the URLs of {@link isRestUrl}: inference, and the pages about server and
@@ -71,7 +80,9 @@ export function createRestAdapter(options: RestAdapterOptions): Hono<{ Bindings:
       });
     }
   };
-  serve("POST", inferPath, (context) => infer(context, options));
+  serve("POST", inferPath, (context) => infer(context, options, options.pipeline, responseFrom));
+  serve("POST", generatePath, (context) => infer(context, options, options.generate, jsonResponse));
+  serve("POST", generateStreamPath, (context) => generateStream(context, options));
   for (const page of pagesOf(options)) serve(page.method, page.path, (context) => show(page, context, options));
   app.notFound((context) => {
     const [, extension] = unsupportedPath.exec(context.req.path) ?? [];
@@ -90,27 +101,53 @@ function variantsOf(path: string): readonly string[] {
   return isVersioned ? [path, path.replace(":model", ":model/versions/:version")] : [path];
 }
 
-async function infer(context: RestContext, options: RestAdapterOptions): Promise<Response> {
+async function infer<Answer>(
+  context: RestContext,
+  options: RestAdapterOptions,
+  pipeline: Pipeline<RestBody, Answer>,
+  respond: (answer: Answer, headers: Headers) => Response,
+): Promise<Response> {
   const started = options.now();
-  const request = context.req.raw;
-  const call = { ...callFromContext(context), serviceId: modelOf(context), version: versionOf(context) };
+  const call = callOf(context);
   let isCut = false;
-  const outcome = await options.pipeline(call, async (timeoutMs) => {
+  const outcome = await pipeline(call, async (timeoutMs) => {
     const onLate = (): void => {
       isCut = true;
     };
-    const received = await readBytes(request, { maxBytes: options.maxBodyBytes, timeoutMs, onLate });
+    const body = await readRequest(context, { maxBytes: options.maxBodyBytes, timeoutMs, onLate });
     if (timeoutMs >= context.env.idleTimeoutMs) context.env.holdOpen();
-    const bytes = await decompressed(received, request.headers.get("content-encoding"), options.maxBodyBytes);
-    return { received, bytes, headerLength: request.headers.get(lengthHeader) };
+    return body;
   });
   const headers = { ...headersFrom(isCut || options.isDraining()), "athena-sid": outcome.sid };
   const { result } = outcome;
   const response =
-    result instanceof ServingError ? failureFrom(result, headers, outcome.codeMap) : responseFrom(result, headers);
+    result instanceof ServingError ? failureFrom(result, headers, outcome.codeMap) : respond(result, headers);
   const seen = { protocol: "oip", status: response.status, durationMs: options.now() - started } as const;
   options.observe(exchangeFrom(outcome, { ...seen, client: call.clientAddress }));
   return response;
+}
+
+/** The session's end is told by its line. */
+function generateStream(context: RestContext, options: RestAdapterOptions): Promise<Response> {
+  context.env.holdOpen();
+  const readStreamed = (timeoutMs: number): Promise<RestBody> =>
+    readRequest(context, { maxBytes: options.maxBodyBytes, timeoutMs, onLate() {} });
+  const refusal =
+    ({ sid, codeMap }: Session<string>) =>
+    (error: ServingError): Response =>
+      failureFrom(error, { ...headersFrom(options.isDraining()), "athena-sid": sid }, codeMap);
+  return answerGenerateStream(callOf(context), readStreamed, refusal, options.streams);
+}
+
+function callOf(context: RestContext): Call {
+  return { ...callFromContext(context), serviceId: modelOf(context), version: versionOf(context) };
+}
+
+async function readRequest({ req }: RestContext, bounds: BodyBounds): Promise<RestBody> {
+  const { raw } = req;
+  const received = await readBytes(raw, bounds);
+  const bytes = await decompressed(received, raw.headers.get("content-encoding"), bounds.maxBytes);
+  return { received, bytes, headerLength: raw.headers.get(lengthHeader) };
 }
 
 /** Refuses what is no page, or not with its method. */
@@ -124,7 +161,7 @@ function refuse(
   const response = failureFrom(error, headers);
   const { status } = response;
   const refused = { protocol: "oip", outcome: error.reason, status, durationMs: 0, client: env.clientAddress } as const;
-  if (path === inferPath) observe({ sid: newSid(), service: "", ...refused, error });
+  if (inferencePaths.has(path)) observe({ sid: newSid(), service: "", ...refused, error });
   else observeLookup({ path, ...refused, error });
   return response;
 }
@@ -177,8 +214,12 @@ function versionOf(context: RestContext): string {
 
 const utf8 = new TextEncoder();
 
+function jsonResponse(json: string, headers: Headers): Response {
+  return new Response(json, { headers: { ...headers, "content-type": "application/json" } });
+}
+
 function responseFrom({ json, binary }: RestAnswer, headers: Headers): Response {
-  if (binary === undefined) return new Response(json, { headers: { ...headers, "content-type": "application/json" } });
+  if (binary === undefined) return jsonResponse(json, headers);
   const text = utf8.encode(json);
   const form = { "content-type": "application/octet-stream", [lengthHeader]: String(text.length) };
   return new Response(Buffer.concat([text, ...binary]), { headers: { ...headers, ...form } });

@@ -1,6 +1,7 @@
 import type { ApiDescriber, ApiPart, DescribedService, DocumentScope, JsonObject } from "../api-part.ts";
 import { errorResponses } from "../errors.ts";
 import { openInferenceErrors } from "./error-form.ts";
+import { generateOperation, generateStreamOperation } from "./generate.ts";
 import { inferOperation } from "./infer.ts";
 import type { ModelOperation } from "./model-operation.ts";
 import { modelPages, openInferenceTag, pageSchemas, serverPages } from "./pages.ts";
@@ -8,6 +9,8 @@ import { modelPages, openInferenceTag, pageSchemas, serverPages } from "./pages.
 /** What is asked of a model by POST, by what stands behind its path; undefined where the model cannot be asked. */
 const operations: Readonly<Record<string, (model: DescribedService) => ModelOperation | undefined>> = {
   infer: inferOperation,
+  generate: generateOperation,
+  generate_stream: generateStreamOperation,
 };
 
 /** The Open Inference Protocol over REST. Categories are none of its models. */

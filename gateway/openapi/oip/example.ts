@@ -3,6 +3,7 @@ import { type Part, PartType } from "../../../proto/gen/athena/v1/part_pb.ts";
 import type { InputDefinition } from "../../../proto/gen/athena/v1/service_pb.ts";
 import { bytesFromElements, tensorFromPart } from "../../../proto/tensor.ts";
 import { decodeRestRequest } from "../../adapter/oip/decode-request.ts";
+import { decodeGenerateRequest, generatedName, tensorsFromGenerate } from "../../adapter/oip/generate-request.ts";
 import { jsonFromData } from "../../adapter/oip/json-elements.ts";
 import type { CompiledService } from "../../schema/compile.ts";
 import { readDefinedSchema } from "../../schema/definition.ts";
@@ -54,6 +55,29 @@ export function binaryExample(service: CompiledService): BinaryExample | undefin
   });
 }
 
+/** A request to `generate` that the gateway accepts for a service; undefined where none could be made. */
+export function generateExample(service: CompiledService): JsonObject | undefined {
+  const make = (tensors: readonly SampleTensor[], parameters: JsonObject) => {
+    const members = tensors.map((tensor) => generateMember(service, tensor)).filter((member) => member !== undefined);
+    if (members.length === 0) return;
+    const named = Object.keys(parameters).length === 0 ? {} : { parameters };
+    const value = { ...Object.fromEntries(members), ...named };
+    return { example: value, body: utf8.encode(JSON.stringify(value)), headerLength: null };
+  };
+  return firstAccepted(service, make, ({ body }) =>
+    validateTensors(service, tensorsFromGenerate(service, decodeGenerateRequest({ bytes: body })), "example"),
+  );
+}
+
+function generateMember(service: CompiledService, tensor: SampleTensor): [string, unknown] | undefined {
+  const isText = service.inputByName.get(tensor.name)?.type === PartType.TEXT;
+  if (tensor.isElement && !isText) return [tensor.name, tensor.data.toBase64()];
+  const data = jsonInput(tensor)?.data;
+  if (data === undefined) return undefined;
+  const isOne = Array.isArray(data) && tensor.shape.every((size) => size === 1);
+  return [generatedName(service, tensor.name, "input"), isOne ? data[0] : data];
+}
+
 interface Candidate<Example> {
   readonly example: Example;
   readonly body: Uint8Array;
@@ -63,6 +87,7 @@ interface Candidate<Example> {
 function firstAccepted<Example>(
   service: CompiledService,
   make: (tensors: readonly SampleTensor[], parameters: JsonObject) => Candidate<Example> | undefined,
+  accept = acceptInference,
 ): Example | undefined {
   const { id, definition } = service;
   for (const extent of ["required", "all"] as const) {
@@ -71,14 +96,20 @@ function firstAccepted<Example>(
       definition.inputs.flatMap((input) => tensorFrom(service, input, extent) ?? []),
       parameters,
     );
-    if (candidate !== undefined && isAccepted(service, candidate)) return candidate.example;
+    if (candidate !== undefined && isAccepted(service, candidate, accept)) return candidate.example;
   }
   return undefined;
 }
 
-function isAccepted(service: CompiledService, { body, headerLength }: Candidate<unknown>): boolean {
+/** Throws for a request that the gateway refuses. */
+type Accept = (candidate: Candidate<unknown>, service: CompiledService) => unknown;
+
+const acceptInference: Accept = ({ body, headerLength }, service) =>
+  validateTensors(service, decodeRestRequest({ bytes: body, headerLength }), "example");
+
+function isAccepted(service: CompiledService, candidate: Candidate<unknown>, accept: Accept): boolean {
   try {
-    validateTensors(service, decodeRestRequest({ bytes: body, headerLength }), "example");
+    accept(candidate, service);
     return true;
   } catch {
     return false;

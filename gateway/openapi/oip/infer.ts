@@ -80,7 +80,8 @@ function requestSchema(service: CompiledService, name: string): JsonObject {
   };
 }
 
-function parametersSchema({ id, definition }: CompiledService, pointer: string): unknown {
+/** The schema of a request's parameters, as it stands in a document at `pointer`. */
+export function parametersSchema({ id, definition }: CompiledService, pointer: string): unknown {
   const declared = readDefinedSchema(id, "parameters_schema", definition.parametersSchema) ?? { type: "object" };
   const placed = placeSchema(declared, pointer);
   if (!isRecord(placed)) return placed;
