@@ -129,6 +129,30 @@ const sessionsSchema = z.strictObject({
   maxUnacknowledgedFrames: z.int().min(1).max(100_000).default(256),
 });
 
+const isOrigin = (text: string): boolean => {
+  if (text === "*") return true;
+  if (!/^[a-z][a-z0-9+.-]*:\/\/(\*\.)?[^\s/*?#@]+$/.test(text)) return false;
+  // As a browser writes it: in lower case, and without the port that its scheme has anyway. Of other schemes nobody can say.
+  const one = text.replace("*", "any");
+  return !/^https?:/.test(text) || (URL.canParse(one) && new URL(one).origin === one);
+};
+
+/** Which pages of other origins may call from browsers. */
+const corsSchema = z.strictObject({
+  origins: z
+    .array(
+      z
+        .string()
+        .refine(
+          isOrigin,
+          "expected an origin as browsers write it: https://app.example.com, https://*.example.com or *",
+        ),
+    )
+    .min(1)
+    .max(256),
+  maxAgeSeconds: z.int().min(0).max(86_400).default(600),
+});
+
 /** The schema of gateway.yaml; config/gateway.yaml explains each key. */
 export const gatewayConfigSchema = z
   .strictObject({
@@ -146,6 +170,8 @@ export const gatewayConfigSchema = z
     sessions: sessionsSchema.prefault({}),
     /** Who may call what, and how much. Not there: everybody may. */
     admission: admissionSchema.optional(),
+    /** Not there: no page of another origin may. */
+    cors: corsSchema.optional(),
     healthCheck: z
       .strictObject({
         intervalMs: z.int().min(10).max(600_000).default(2000),
@@ -190,6 +216,9 @@ export type ServiceConfig = GatewayConfig["services"][number];
 
 /** One category of the gateway's configuration. */
 export type CategoryConfig = GatewayConfig["categories"][number];
+
+/** Which pages of other origins may call. */
+export type CorsConfig = z.output<typeof corsSchema>;
 
 /** Where the key of consistent hashing comes from. */
 export type HashKeySource = z.output<typeof hashKeySchema>;

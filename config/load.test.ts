@@ -34,6 +34,35 @@ describe("parseConfig()", () => {
     expect(mistakes.join("\n")).toContain("line 8: services.1.timeoutMs");
   });
 
+  test("takes origins only as browsers write them", () => {
+    const services = 'services: [{ id: echo, endpoints: ["http://127.0.0.1:1"] }]';
+    const mistakesWith = (origin: string) => mistakesOf(`cors: { origins: ["${origin}"] }\n${services}`);
+    for (const origin of [
+      "*",
+      "https://app.example.com",
+      "https://*.example.com",
+      "http://localhost:3000",
+      "http://[::1]:3000",
+      "capacitor://localhost",
+    ]) {
+      expect(mistakesWith(origin)).toEqual([]);
+    }
+    for (const origin of [
+      "app.example.com",
+      "https://app.example.com/",
+      "https://App.example.com",
+      "https://app.example.com:443",
+      "https://*",
+      "https://a.*.example.com",
+      "*.example.com",
+      "null",
+    ]) {
+      expect(mistakesWith(origin).join()).toContain("line 1: cors.origins.0: expected an origin as browsers write it");
+    }
+    expect(mistakesOf(`cors: { origins: [] }\n${services}`).join()).toContain("cors.origins");
+    expect(mistakesOf(`cors: { origins: ["*"], credentials: true }\n${services}`).join()).toContain("cors.credentials");
+  });
+
   test("refuses two services of one id", () => {
     const service = '  - { id: echo, endpoints: ["http://127.0.0.1:1"] }';
     expect(mistakesOf(`services:\n${service}\n${service}`)).toEqual(["line 3: services.1.id: 'echo' stands twice"]);

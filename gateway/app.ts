@@ -6,6 +6,7 @@ import { ServingError } from "../proto/errors.ts";
 import { addCatalog } from "./adapter/connect/catalog-service.ts";
 import { addPublicInference, type InferenceServiceOptions } from "./adapter/connect/inference-service.ts";
 import { createConnectRoutes } from "./adapter/connect/routes.ts";
+import { allowOrigins } from "./adapter/cors.ts";
 import { createDocs, type DocsHandler } from "./adapter/docs.ts";
 import { listenGrpc } from "./adapter/grpc.ts";
 import { addHealthService } from "./adapter/health.ts";
@@ -16,10 +17,12 @@ import { addInferenceService, type GrpcServiceOptions } from "./adapter/oip/grpc
 import { createModelDirectory } from "./adapter/oip/models.ts";
 import { createModelControl } from "./adapter/oip/repository.ts";
 import { createRestAdapter, isRestUrl, type RestAdapterOptions } from "./adapter/oip/rest.ts";
+import { createOrigins } from "./adapter/origins.ts";
 import { addReflection } from "./adapter/reflection.ts";
 import type { RpcObserver } from "./adapter/rpc-record.ts";
 import { createWebSocketAdapter, type WebSocketAdapterOptions } from "./adapter/websocket/adapter.ts";
 import { createByteBudget } from "./adapter/websocket/inbox.ts";
+import { refuseOrigin } from "./adapter/websocket/refuse-origin.ts";
 import { createAdmin } from "./admin/server.ts";
 import { type Admission, openAdmission } from "./admission/admission.ts";
 import { createInFlight, type InFlight } from "./admission/in-flight.ts";
@@ -96,14 +99,14 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
     newSid: () => stages.newSid(defaultSidPrefix),
   };
   const streams = { ...config.sessions, sessions, admission, decode, isDraining };
-  const webSockets = webSocketsFor(config, streams, metrics.registry);
+  const webSockets = webSocketsFor(config, { ...common, ...streams }, metrics.registry);
   const reloader = reloaderFor(path, reading, { served, running, metrics, logger, isDraining });
   const services = () => served.current.services.map((service) => service.status());
   const admin = createAdmin({ metrics, isDraining, services, reload: reloader.reload });
   const addOwnServices = ownServices(config, stages, { ...common, sessions }, served);
   const grpcListener = await listenForGrpc(config, stages, { ...common, sessions }, addOwnServices);
   const answer = createAnswer(stages, { ...common, streams }, addOwnServices, docsFor(config, served, outcomes));
-  const publicListener = listen(config.listen, answer, webSockets);
+  const publicListener = listen(config.listen, allowOrigins(answer, config.cors, outcomes), webSockets);
   const adminListener = listen(config.admin, admin.fetch);
   const watching = watch(reloader, config.reloadIntervalMs);
   const listeners = { admin: adminListener, grpc: grpcListener, public: publicListener };
@@ -240,8 +243,8 @@ function listenForGrpc(
 }
 
 function webSocketsFor(
-  { sessions: bounds }: GatewayConfig,
-  shared: Pick<WebSocketAdapterOptions, "sessions" | "admission" | "decode" | "isDraining">,
+  { sessions: bounds, cors }: GatewayConfig,
+  shared: Pick<WebSocketAdapterOptions, "sessions" | "admission" | "decode" | "isDraining"> & RpcObserver,
   registry: GatewayMetrics["registry"],
 ): WebSocketOptions {
   const adapter = createWebSocketAdapter({
@@ -261,7 +264,13 @@ function webSocketsFor(
     maxConnections: bounds.maxConnections,
   });
   addWebSocketGauges(registry, adapter.counts);
-  return { adapter, maxFrameBytes: bounds.maxFrameBytes, pingTimeoutMs: bounds.pingTimeoutMs };
+  const origins = createOrigins(cors?.origins ?? []);
+  return {
+    adapter,
+    refuse: (request, clientAddress) => refuseOrigin(request, clientAddress, origins, shared),
+    maxFrameBytes: bounds.maxFrameBytes,
+    pingTimeoutMs: bounds.pingTimeoutMs,
+  };
 }
 
 /** How long sessions that are ended by the drain have to tell their callers so. */

@@ -70,17 +70,21 @@ export function createHttpAdapter(options: HttpAdapterOptions): Hono<{ Bindings:
 /** A request as the pipeline is told of it. */
 export function callFromContext(context: Context<{ Bindings: HttpBindings }>): Call {
   const request = context.req;
-  const host = request.header("x-forwarded-host") ?? request.header("host") ?? "";
   return {
     method: request.method,
     target: () => targetOf(request.url),
     path: request.path,
-    host: host.replace(/:\d+$/, ""),
+    host: hostOf(request.raw.headers).replace(/:\d+$/, ""),
     serviceId: request.query("serviceId") ?? null,
     clientAddress: context.env.clientAddress,
     header: (name) => request.raw.headers.get(name),
     signal: request.raw.signal,
   };
+}
+
+/** The host that a request is for, perhaps with its port, as its sender or the proxy before the gateway names it. */
+export function hostOf(headers: Headers): string {
+  return headers.get("x-forwarded-host") ?? headers.get("host") ?? "";
 }
 
 /** What stands behind the host in an absolute URL. */

@@ -24,6 +24,8 @@ const unsentLimitBytes = 268_435_456;
 /** How a listener takes WebSockets. */
 export interface WebSocketOptions {
   readonly adapter: WebSocketAdapter;
+  /** Answers a request to upgrade that must not become a WebSocket; undefined for the others. */
+  readonly refuse: (request: Request, clientAddress: string) => Response | undefined;
   /** The largest frame that is taken; a larger one closes its connection with 1009. */
   readonly maxFrameBytes: number;
   /** How long a client may leave pings unanswered. */
@@ -48,13 +50,16 @@ export function listen(address: TcpListen, fetch: FetchHandler, webSockets?: Web
     // The adapter refuses what is too large itself, with the protocol's own answer; unread bytes are not kept.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch(request, server) {
+      const clientAddress = server.requestIP(request)?.address ?? "";
       const answer = () =>
         fetch(request, {
-          clientAddress: server.requestIP(request)?.address ?? "",
+          clientAddress,
           holdOpen: () => server.timeout(request, 0),
           idleTimeoutMs: idleTimeoutSeconds * 1000,
         });
       if (webSockets === undefined || !isUpgrade(request)) return answer();
+      const refusal = webSockets.refuse(request, clientAddress);
+      if (refusal !== undefined) return refusal;
       return upgrade(request, server, webSockets.adapter).then((isUpgraded) => (isUpgraded ? undefined : answer()));
     },
     websocket: {

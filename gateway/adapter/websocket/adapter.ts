@@ -2,7 +2,7 @@ import { ServingError } from "../../../proto/errors.ts";
 import type { Admission } from "../../admission/admission.ts";
 import type { SessionPipeline } from "../../session-pipeline.ts";
 import type { Call, Envelope } from "../../types.ts";
-import { targetOf } from "../http.ts";
+import { hostOf, targetOf } from "../http.ts";
 import { type Connection, type ConnectionLimits, createConnection } from "./connection.ts";
 import type { InboxLimits } from "./inbox.ts";
 import { createJsonCodec } from "./json-codec.ts";
@@ -98,12 +98,11 @@ export function createWebSocketAdapter(options: WebSocketAdapterOptions): WebSoc
 }
 
 function callFrom({ headers, method, url: text }: Request, url: URL, clientAddress: string): Omit<Call, "signal"> {
-  const host = headers.get("x-forwarded-host") ?? headers.get("host") ?? "";
   return {
     method,
     target: () => targetOf(text),
     path: url.pathname,
-    host: host.replace(/:\d+$/, ""),
+    host: hostOf(headers).replace(/:\d+$/, ""),
     serviceId: url.searchParams.get("serviceId"),
     clientAddress,
     header: (name) => headers.get(name),

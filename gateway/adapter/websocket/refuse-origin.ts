@@ -1,0 +1,38 @@
+import { ServingError } from "../../../proto/errors.ts";
+import { errorResponse } from "../error-response.ts";
+import { hostOf } from "../http.ts";
+import type { Origins } from "../origins.ts";
+import type { RpcObserver } from "../rpc-record.ts";
+
+/**
+ * Refuses to make a WebSocket for a page of an origin that is neither the gateway's own nor allowed; undefined for every other
+ * request. Browsers ask nobody before they open one, and let pages of all origins read what comes.
+ */
+export function refuseOrigin(
+  { headers }: Request,
+  clientAddress: string,
+  origins: Origins,
+  { observe, newSid }: Pick<RpcObserver, "observe" | "newSid">,
+): Response | undefined {
+  const origin = headers.get("origin");
+  // Only browsers send one.
+  if (origin === null || origins.has(origin) || isOwn(origin, headers)) return undefined;
+  const sid = newSid();
+  const error = new ServingError(
+    "PERMISSION_DENIED",
+    `pages of the origin '${origin.slice(0, 128)}' may not open WebSockets here: cors.origins does not name it`,
+  );
+  const response = errorResponse(error, sid, true);
+  const seen = { protocol: "http", status: response.status, durationMs: 0, client: clientAddress } as const;
+  observe({ sid, service: "", outcome: error.reason, ...seen, error });
+  return response;
+}
+
+/** Whether the page came from the host that the request is for. */
+function isOwn(origin: string, headers: Headers): boolean {
+  if (!URL.canParse(origin)) return false;
+  const { protocol, host } = new URL(origin);
+  // Written as the origin is: without the port that its scheme has anyway.
+  const own = `${protocol}//${hostOf(headers)}`;
+  return URL.canParse(own) && new URL(own).host === host;
+}
