@@ -211,6 +211,36 @@ test("without the section nothing of it is sent, and preflights are refused", as
   }
 });
 
+test("over the Open Inference Protocol, no page runs or unloads a model without a preflight", async () => {
+  for (const path of ["/v2/models/echo/infer", "/v2/repository/models/echo/unload"]) {
+    // As a page sends it with mode: "no-cors": the body alone, or as a form does.
+    for (const type of [
+      {},
+      { "content-type": "text/plain;charset=UTF-8" },
+      { "content-type": "multipart/form-data" },
+    ]) {
+      const line = await lineOf(
+        ({ protocol }) => protocol === "oip",
+        async () => {
+          const init = {
+            method: "POST",
+            headers: { origin: stranger, ...type },
+            body: new TextEncoder().encode(tensors),
+          };
+          const response = await fetch(urlOf(withoutCors) + path, init);
+          expect([response.status, await response.text()]).toEqual([415, expect.stringContaining("content-type")]);
+        },
+      );
+      expect(line.outcome).toBe("UNSUPPORTED_MEDIA_TYPE");
+    }
+  }
+  const infer = `${urlOf(withoutCors)}/v2/models/echo/infer`;
+  const noBrowser = await fetch(infer, { method: "POST", body: tensors });
+  expect(noBrowser.status).toBe(200);
+  const type = { "content-type": "application/json" };
+  expect((await fetch(infer, { method: "POST", headers: { ...type, origin: page }, body: tensors })).status).toBe(200);
+});
+
 /** Asks for a WebSocket; gives the status and the text of the answer. */
 function askForSocket(url: string, headers: Record<string, string>): Promise<{ status: number; text: string }> {
   const upgrade = {

@@ -8,6 +8,7 @@ import type { Call } from "../../types.ts";
 import { type BodyBounds, readBody, readBytes } from "../body.ts";
 import { callFromContext, type Exchange, exchangeFrom, type HttpBindings } from "../http.ts";
 import { challenge, httpStatusFromError, retryAfterFromError } from "../status.ts";
+import { assertPreflighted } from "./assert-preflighted.ts";
 import { acceptedEncodings, decompressed } from "./content-encoding.ts";
 import type { RestBody } from "./decode-request.ts";
 import type { RestAnswer } from "./encode-answer.ts";
@@ -145,6 +146,7 @@ function callOf(context: RestContext): Call {
 
 async function readRequest({ req }: RestContext, bounds: BodyBounds): Promise<RestBody> {
   const { raw } = req;
+  assertPreflighted(raw.headers);
   const received = await readBytes(raw, bounds);
   const bytes = await decompressed(received, raw.headers.get("content-encoding"), bounds.maxBytes);
   return { received, bytes, headerLength: raw.headers.get(lengthHeader) };
@@ -184,7 +186,10 @@ async function show(page: Page, context: RestContext, options: RestAdapterOption
       version: versionOf(context),
       caller,
       signal: context.req.raw.signal,
-      readBody: () => readBody(context.req.raw, { ...pageBodyBounds, onLate }),
+      readBody() {
+        assertPreflighted(context.req.raw.headers);
+        return readBody(context.req.raw, { ...pageBodyBounds, onLate });
+      },
       holdOpen: () => context.env.holdOpen(),
     });
     tell(status);
