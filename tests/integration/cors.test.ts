@@ -1,9 +1,13 @@
 import { afterAll, expect, test } from "bun:test";
 import { request as httpRequest } from "node:http";
+import { join } from "node:path";
 import { addressOf, type LogLine } from "../../cli/service-process.ts";
+import { gatewayConfigSchema } from "../../config/gateway.ts";
+import { parseConfig } from "../../config/load.ts";
 import { startCluster } from "../conformance/oip/cluster.ts";
 import { newKey } from "./api-key.ts";
 import { startGateway, urlOf } from "./cluster.ts";
+import { blocksOf } from "./page.ts";
 import { eventually, frameOf, openSocket, textOf } from "./websocket-client.ts";
 
 const page = "https://app.example.com";
@@ -235,10 +239,18 @@ test("over the Open Inference Protocol, no page runs or unloads a model without 
     }
   }
   const infer = `${urlOf(withoutCors)}/v2/models/echo/infer`;
-  const noBrowser = await fetch(infer, { method: "POST", body: tensors });
-  expect(noBrowser.status).toBe(200);
+  for (const headers of [{}, { origin: urlOf(withoutCors) }]) {
+    expect((await fetch(infer, { method: "POST", headers, body: tensors })).status).toBe(200);
+  }
   const type = { "content-type": "application/json" };
   expect((await fetch(infer, { method: "POST", headers: { ...type, origin: page }, body: tensors })).status).toBe(200);
+});
+
+test("the section that the page about the unified protocol shows is taken", async () => {
+  const [section = ""] = await blocksOf(join(import.meta.dir, "../../docs/unified-protocol.md"), "yaml");
+  const services = 'services: [{ id: echo, endpoints: ["http://127.0.0.1:1"] }]';
+  const { cors } = parseConfig(`${section}\n${services}`, gatewayConfigSchema, "gateway.yaml");
+  expect(cors).toEqual({ origins: ["https://app.example.com", "https://*.example.org"], maxAgeSeconds: 600 });
 });
 
 /** Asks for a WebSocket; gives the status and the text of the answer. */

@@ -1,4 +1,5 @@
 import { ServingError } from "../../../proto/errors.ts";
+import { isOwnOrigin } from "../origins.ts";
 
 /** What a page may send anywhere without being asked; none at all is such a type too. */
 const simpleTypes: ReadonlySet<string> = new Set([
@@ -15,11 +16,12 @@ const simpleTypes: ReadonlySet<string> = new Set([
  * @throws ServingError UNSUPPORTED_MEDIA_TYPE.
  */
 export function assertPreflighted(headers: Headers): void {
-  if (!headers.has("origin") || headers.has("inference-header-content-length")) return;
+  const origin = headers.get("origin");
+  if (origin === null || headers.has("inference-header-content-length") || isOwnOrigin(origin, headers)) return;
   const mediaType = (headers.get("content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
   if (!simpleTypes.has(mediaType)) return;
   throw new ServingError(
     "UNSUPPORTED_MEDIA_TYPE",
-    "content-type must be application/json, or application/octet-stream, in requests of browsers",
+    "content-type must be application/json, or application/octet-stream, in requests of other origins' pages",
   );
 }

@@ -1,7 +1,6 @@
 import { ServingError } from "../../../proto/errors.ts";
 import { errorResponse } from "../error-response.ts";
-import { hostOf } from "../http.ts";
-import type { Origins } from "../origins.ts";
+import { isOwnOrigin, type Origins } from "../origins.ts";
 import type { RpcObserver } from "../rpc-record.ts";
 
 /**
@@ -15,8 +14,8 @@ export function refuseOrigin(
   { observe, newSid }: Pick<RpcObserver, "observe" | "newSid">,
 ): Response | undefined {
   const origin = headers.get("origin");
-  // Only browsers send one.
-  if (origin === null || origins.has(origin) || isOwn(origin, headers)) return undefined;
+  // What is no browser sends none, or names the host that it calls.
+  if (origin === null || origins.has(origin) || isOwnOrigin(origin, headers)) return undefined;
   const sid = newSid();
   const error = new ServingError(
     "PERMISSION_DENIED",
@@ -26,13 +25,4 @@ export function refuseOrigin(
   const seen = { protocol: "http", status: response.status, durationMs: 0, client: clientAddress } as const;
   observe({ sid, service: "", outcome: error.reason, ...seen, error });
   return response;
-}
-
-/** Whether the page came from the host that the request is for. */
-function isOwn(origin: string, headers: Headers): boolean {
-  if (!URL.canParse(origin)) return false;
-  const { protocol, host } = new URL(origin);
-  // Written as the origin is: without the port that its scheme has anyway.
-  const own = `${protocol}//${hostOf(headers)}`;
-  return URL.canParse(own) && new URL(own).host === host;
 }
