@@ -41,6 +41,10 @@ const tensors = {
   ],
   outputs: [{ name: "fp32" }, { name: "int64" }],
 };
+const generated = {
+  ...{ id: "1", parameters: { delayMs: 0, priority: 1 } },
+  ...{ text_input: "a", int64: [1, -2], fp32: [[1.5, 2]] },
+};
 const ownMessage = toBinary(
   InferRequestSchema,
   create(InferRequestSchema, {
@@ -116,6 +120,8 @@ describe("JSON of which something was changed is answered, and not with a fault 
     ["an envelope whose results come as events", "/echo", envelope, "text/event-stream"],
     ["a message over Connect", infer, message, "*/*"],
     ["a request of tensors", "/v2/models/tensors/infer", tensors, "*/*"],
+    ["a request to generate", "/v2/models/tensors/generate", generated, "*/*"],
+    ["a request to generate as a stream", "/v2/models/echo/generate_stream", { text_input: "a", delayMs: 0 }, "*/*"],
   ])("%s", async (_, path, document, accept) => {
     const before = await post(path, "application/json", JSON.stringify(document), accept);
     expect(before.status).toBe(200);
