@@ -4,7 +4,11 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import fc from "fast-check";
 import { addressOf } from "../../cli/service-process.ts";
-import { InferRequestSchema } from "../../proto/gen/athena/v1/inference_pb.ts";
+import {
+  InferRequestSchema,
+  InferServerStreamRequestSchema,
+  InferStreamRequestSchema,
+} from "../../proto/gen/athena/v1/inference_pb.ts";
 import { ModelInferRequestSchema } from "../../proto/gen/inference/grpc_service_pb.ts";
 import { startCluster } from "../conformance/oip/cluster.ts";
 
@@ -45,12 +49,18 @@ const generated = {
   ...{ id: "1", parameters: { delayMs: 0, priority: 1 } },
   ...{ text_input: "a", int64: [1, -2], fp32: [[1.5, 2]] },
 };
-const ownMessage = toBinary(
-  InferRequestSchema,
-  create(InferRequestSchema, {
-    ...{ service: "echo", headers: message.headers, parameters: message.parameters },
-    parts: [{ name: "data", type: 1, data: new Uint8Array([1, 2]) }],
-  }),
+const ownRequest = create(InferRequestSchema, {
+  ...{ service: "echo", headers: message.headers, parameters: message.parameters },
+  parts: [{ name: "data", type: 1, data: new Uint8Array([1, 2]) }],
+});
+const ownMessage = toBinary(InferRequestSchema, ownRequest);
+const streamMessage = toBinary(
+  InferServerStreamRequestSchema,
+  create(InferServerStreamRequestSchema, { request: ownRequest }),
+);
+const openMessage = toBinary(
+  InferStreamRequestSchema,
+  create(InferStreamRequestSchema, { message: { case: "open", value: ownRequest } }),
 );
 const tensorMessage = toBinary(
   ModelInferRequestSchema,
@@ -150,10 +160,16 @@ function callGrpc(session: ClientHttp2Session, path: string, body: Uint8Array): 
     stream.on("error", reject);
     stream.on("close", () => resolve(status));
     stream.resume();
-    const prefix = Buffer.alloc(5);
-    prefix.writeUInt32BE(body.length, 1);
-    stream.end(Buffer.concat([prefix, body]));
+    stream.end(framed(body));
   });
+}
+
+/** A message as gRPC, gRPC-Web and streams of Connect send it. */
+function framed(body: Uint8Array): Uint8Array<ArrayBuffer> {
+  const frame = new Uint8Array(5 + body.length);
+  new DataView(frame.buffer).setUint32(1, body.length);
+  frame.set(body, 5);
+  return frame;
 }
 
 describe("a message of which bytes were changed is answered, and not with a fault of the gateway's", () => {
@@ -165,6 +181,29 @@ describe("a message of which bytes were changed is answered, and not with a faul
       expect({ isFair: isFair(status), status, text: text.slice(0, 300) }).toMatchObject({ isFair: true });
     });
     await fc.assert(property, runs);
+  });
+
+  test.each([
+    ["a stream over Connect", "application/connect+proto", "InferServerStream", streamMessage],
+    ["a stream over gRPC-Web", "application/grpc-web+proto", "InferServerStream", streamMessage],
+    ["over gRPC-Web", "application/grpc-web+proto", "Infer", ownMessage],
+    ["the first of a session over Connect", "application/connect+proto", "InferStream", openMessage],
+    ["the first of a session over gRPC-Web", "application/grpc-web+proto", "InferStream", openMessage],
+  ] as const)("%s", async (_, type, method, valid) => {
+    const call = (body: Uint8Array) => post(`/athena.v1.InferenceService/${method}`, type, framed(body));
+    const wrong = /"code":"(unknown|internal|unavailable|data_loss)"|grpc-status: (2|13|14|15)\r/;
+    expect((await call(valid)).text).toMatch(/(\{\}|grpc-status: 0\r\n)$/);
+    const unreadable = await call(new Uint8Array([255]));
+    expect([unreadable.status, unreadable.text]).toEqual([
+      200,
+      expect.stringMatching(/"code":"invalid_argument"|grpc-status: 3\r/),
+    ]);
+    const property = fc.asyncProperty(changedBytes(valid), async (body) => {
+      const { status, text } = await call(body);
+      expect(status).toBe(200);
+      expect(text).not.toMatch(wrong);
+    });
+    await fc.assert(property, { numRuns: 100 });
   });
 
   test.each([
