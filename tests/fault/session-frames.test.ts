@@ -5,7 +5,7 @@ import { addressOf, type ServiceProcess } from "../../cli/service-process.ts";
 import { errorTable, isReason } from "../../proto/errors.ts";
 import { WebSocketRequestSchema } from "../../proto/gen/athena/v1/websocket_pb.ts";
 import { startGateway, startLoader, urlOf } from "../integration/cluster.ts";
-import { eventually, frameOf, idleSlots, openSocket } from "../integration/websocket-client.ts";
+import { eventually, frameOf, idleSlots, metric, openSocket } from "../integration/websocket-client.ts";
 
 /*
  * Whatever a client sends: the gateway lives, holds no session afterwards, answers in bounded number, and never says that the
@@ -109,5 +109,9 @@ test("no frames of a client's end a gateway, or make it say that the fault is it
   expect(seen).toContain("OK");
   expect(seen.filter((outcome) => isReason(outcome) && errorTable[outcome].httpStatus >= 500)).toEqual([]);
   expect((await fetch(`${addressOf(gateway, "admin")}/healthz`)).status).toBe(200);
+  expect(
+    await eventually(async () => Number.isNaN(await metric(gateway, /^athena_gateway_sessions\{.*\} (\d+)$/m))),
+  ).toBe(true);
+  expect(await metric(gateway, /^athena_gateway_in_flight\{service="echo"[^}]*\} (\d+)$/m)).toBe(0);
   expect(await eventually(async () => (await idleSlots(loader, "echo")) === 256)).toBe(true);
 });

@@ -123,7 +123,7 @@ describe("a session over WebSocket", () => {
   test("may come in binary frames, and be one frame of status 3 for a service that answers once-calls", async () => {
     for (const service of ["single", "echo"]) {
       const socket = await openSocket(`${url}/${service}`);
-      socket.send(frameOf("whole", 3));
+      socket.sendRaw(new TextEncoder().encode(JSON.stringify(frameOf("whole", 3))));
       const answer = await socket.next();
       expect([textOf(answer), answer.header.status]).toEqual(["whole", 3]);
       expect((await socket.closed).code).toBe(1000);
