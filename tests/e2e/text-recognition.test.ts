@@ -16,6 +16,8 @@ const sampleWords = [
 
 let loader: ServiceProcess;
 let gateway: ServiceProcess;
+/** A gateway with the schema file that the predecessor shipped for the service. */
+let shipped: ServiceProcess;
 let url: string;
 let folder: string;
 
@@ -26,10 +28,14 @@ beforeAll(async () => {
     { id: "mmocr", endpoints: [urlOf(loader)] },
     { id: "echo", endpoints: [urlOf(loader)] },
   ]);
+  shipped = await startGateway([{ id: "mmocr", endpoints: [urlOf(loader)] }], {
+    schemas: [join(import.meta.dir, "../fixtures/schemas")],
+  });
   url = `${urlOf(gateway)}/v1/private/mmocr`;
 });
 
 afterAll(async () => {
+  await shipped.stop();
   await gateway.stop();
   await loader.stop();
   await rm(folder, { recursive: true, force: true });
@@ -47,35 +53,59 @@ function wordsOf(answer: Awaited<ReturnType<typeof post>>): string[] {
 }
 
 describe("the service mmocr behind a gateway", () => {
-  test("gives a Python client every word of a JPEG in a box of its own", async () => {
+  test("gives a Python client of the predecessor's demo every word of a JPEG in a box of its own, at both paths", async () => {
     const picture = join(folder, "sample.jpg");
     await sharp(await drawSamplePicture())
       .jpeg({ quality: 90 })
       .toFile(picture);
     const script = join(import.meta.dir, "../interop/read_words.py");
-    const client = Bun.spawn([python, script, url, picture], { stdout: "pipe", stderr: "pipe" });
-    const [output, errors] = await Promise.all([
-      Bun.readableStreamToText(client.stdout),
-      Bun.readableStreamToText(client.stderr),
-    ]);
-    expect(errors).toBe("");
-    const [status, ...lines] = output.trim().split("\n");
-    expect(status).toBe("200");
-    expect(plain(lines.map((line) => line.split("\t")[0] ?? "")).toSorted()).toEqual(sampleWords.toSorted());
+    for (const demoUrl of [`${urlOf(gateway)}/mmocr`, `${urlOf(shipped)}/v1/private/mmocr`]) {
+      const client = Bun.spawn([python, script, demoUrl, picture], { stdout: "pipe", stderr: "pipe" });
+      const [output, errors] = await Promise.all([
+        Bun.readableStreamToText(client.stdout),
+        Bun.readableStreamToText(client.stderr),
+      ]);
+      expect(errors).toBe("");
+      const [status, ...lines] = output.trim().split("\n");
+      expect(status).toBe("200");
+      expect(plain(lines.map((line) => line.split("\t")[0] ?? "")).toSorted()).toEqual(sampleWords.toSorted());
+    }
   });
 
-  test("answers in the predecessor's form: the boxes as JSON, eight integers each", async () => {
-    const answer = await post(url, demoRequest(await drawSamplePicture(), "png"));
-    expect(answer.status).toBe(200);
-    const boxes = answer.body.payload?.boxes;
-    expect(Object.keys(boxes ?? {})).toEqual(["compress", "encoding", "format", "seq", "status", "text"]);
-    expect(boxes).toMatchObject({ compress: "raw", encoding: "utf8", format: "json", seq: 0, status: 3 });
-    const pictures = boxes?.text as { filename: string; result: { box: number[] }[] }[] | undefined;
-    const picture = pictures?.[0];
-    expect(picture?.filename).toBe("0");
-    for (const { box } of picture?.result ?? []) {
-      expect(box).toHaveLength(8);
-      expect(box.every(Number.isInteger)).toBe(true);
+  test("answers the demo's request with the same envelope, member by member, with and without the shipped schema", async () => {
+    const request = demoRequest(
+      await sharp(await drawSamplePicture())
+        .jpeg()
+        .toBuffer(),
+      "jpg",
+    );
+    const word = {
+      box: expect.any(Array),
+      box_score: expect.any(Number),
+      text: expect.any(String),
+      text_score: expect.any(Number),
+    };
+    for (const base of [urlOf(gateway), urlOf(shipped)]) {
+      const { status, headers, body } = await post(`${base}/v1/private/mmocr`, request);
+      expect([status, headers.get("content-type")]).toEqual([200, "application/json"]);
+      expect(body).toEqual({
+        header: {
+          code: 0,
+          message: "success",
+          sid: expect.stringMatching(/^ase[0-9a-f]{8}@[0-9a-z]{2}[0-9a-f]{17}2$/),
+        },
+        payload: {
+          boxes: {
+            ...{ compress: "raw", encoding: "utf8", format: "json", seq: 0, status: 3 },
+            text: [{ filename: "0", result: sampleWords.map(() => word) }],
+          },
+        },
+      } as never);
+      const pictures = body.payload?.boxes?.text as { result: { box: number[] }[] }[] | undefined;
+      for (const { box } of pictures?.[0]?.result ?? []) {
+        expect(box).toHaveLength(8);
+        expect(box.every(Number.isInteger)).toBe(true);
+      }
     }
   });
 
@@ -116,5 +146,41 @@ describe("the service mmocr behind a gateway", () => {
     for (const answer of await all) expect(wordsOf(answer).toSorted()).toEqual(sampleWords.toSorted());
     // A model on the server's own thread would let one or two through between its runs.
     expect(answeredMeanwhile).toBeGreaterThan(50);
+  });
+});
+
+type Demo = { header: object; parameter: { mmocr: object }; payload: { data: object } };
+
+describe("the demo's request with the predecessor's shipped schema", () => {
+  const demo = demoRequest(new Uint8Array([1, 2, 3]), "jpg") as Demo;
+  const withHeader = (changes: object) => ({ ...demo, header: { ...demo.header, ...changes } });
+  const wrong = "parameter schema validate error: ";
+
+  test.each<[string, object, number, string]>([
+    ["app_id is missing", withHeader({ app_id: undefined }), 10163, `${wrong}'$.header.app_id' field is required; `],
+    ["status is 1", withHeader({ status: 1 }), 10163, `${wrong}'$.header.status' must be one of [3]; `],
+    ["status is a text", withHeader({ status: "3" }), 10163, `${wrong}'$.header.status' type must be integer; `],
+    ["the header has a member more", withHeader({ foo: 1 }), 10163, `${wrong}'$.header.foo' unknown field; `],
+    ["app_id is null", withHeader({ app_id: null }), 10313, "appid cannot be empty"],
+    ["it is empty", {}, 10313, "appid cannot be empty"],
+    [
+      "the picture is no base64",
+      { ...demo, payload: { data: { ...demo.payload.data, image: "%%%" } } },
+      10163,
+      "'$.payload.data.image' must be standard base64",
+    ],
+  ])("is refused where %s", async (_, request, code, message) => {
+    const { status, body } = await post(`${urlOf(shipped)}/mmocr`, request);
+    expect([status, body.header.code]).toEqual([400, code]);
+    expect(body.header.message).toContain(message);
+    expect(Object.keys(body)).toEqual(["header"]);
+  });
+
+  test("is answered where it does not name the output, for which the predecessor's loader failed with 10106", async () => {
+    const { boxes: _, ...parameters } = demo.parameter.mmocr as { boxes: object };
+    const { payload } = demoRequest(await drawSamplePicture(), "png") as Demo;
+    const answer = await post(`${urlOf(shipped)}/mmocr`, { ...demo, parameter: { mmocr: parameters }, payload });
+    expect(answer.status).toBe(200);
+    expect(wordsOf(answer).toSorted()).toEqual(sampleWords.toSorted());
   });
 });
