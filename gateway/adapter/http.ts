@@ -12,6 +12,8 @@ export interface HttpBindings {
   readonly clientAddress: string;
   /** Lets the connection be silent until the answer, however long that takes: the request's deadline bounds it. */
   holdOpen(): void;
+  /** Ends the connection of a client that reads nothing of its answer, once nothing else is under way on it. */
+  cut(): void;
   /** How long it may be silent otherwise, in milliseconds. */
   readonly idleTimeoutMs: number;
 }
@@ -46,7 +48,7 @@ export function createHttpAdapter(options: HttpAdapterOptions): Hono<{ Bindings:
       context.env.holdOpen();
       const readBody = (timeoutMs: number): Promise<string> =>
         readEnvelope(context.req.raw, { maxBytes: options.maxBodyBytes, timeoutMs, onLate() {} });
-      return answerStream(kind, call, readBody, options.streams);
+      return answerStream(kind, call, { readBody, cut: () => context.env.cut() }, options.streams);
     }
     let isCut = false;
     const outcome = await options.pipeline(call, async (timeoutMs) => {

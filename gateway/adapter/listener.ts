@@ -55,6 +55,8 @@ export function listen(address: TcpListen, fetch: FetchHandler, webSockets?: Web
         fetch(request, {
           clientAddress,
           holdOpen: () => server.timeout(request, 0),
+          // A body that fails ends nothing while its client reads nothing; a connection that is silent with no other call does.
+          cut: () => server.timeout(request, 1),
           idleTimeoutMs: idleTimeoutSeconds * 1000,
         });
       if (webSockets === undefined || !isUpgrade(request)) return answer();

@@ -16,13 +16,13 @@ export interface Peer {
   readonly clientAddress: string;
   /** Lets the connection be silent until the answer: the call has bounds of its own. */
   holdOpen(): void;
-  /** Ends the call's stream for a client that reads nothing of it, where the port can. */
-  cut?(): void;
+  /** Ends the call's stream, or its connection when it has no other call, for a client that reads nothing of it. */
+  cut(): void;
   /** Through which the call's end is told, once. */
   readonly record: Pick<PortRecord, "claim" | "begin">;
 }
 
-const nobody: Peer = { clientAddress: "", holdOpen() {}, record: { claim() {}, begin() {} } };
+const nobody: Peer = { clientAddress: "", holdOpen() {}, cut() {}, record: { claim() {}, begin() {} } };
 const peerKey = createContextKey<Peer>(nobody, { description: "the caller" });
 
 /** The values that a listener hands to the handlers of one call. */
@@ -51,7 +51,7 @@ export function holdCallOpen(context: HandlerContext): void {
 
 /** Ends the stream of a call whose client reads nothing of it. */
 export function cutCall(context: HandlerContext): void {
-  context.values.get(peerKey).cut?.();
+  context.values.get(peerKey).cut();
 }
 
 /**

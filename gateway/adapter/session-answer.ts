@@ -13,6 +13,14 @@ export interface StreamBounds {
   readonly isDraining: () => boolean;
 }
 
+/** The one who asks. */
+export interface StreamReader {
+  /** Aborted when it hangs up, or reads nothing: it ends the session's call. */
+  readonly reader: AbortController;
+  /** Ends the connection of a client that reads nothing of its answer. */
+  cut(): void;
+}
+
 /** How the results of a session are written into one HTTP answer. */
 export interface StreamForm {
   readonly contentType: string;
@@ -27,11 +35,11 @@ export interface StreamForm {
 
 /**
  * Answers a request with the results of its session as they come. An error before the first result is an answer of its own;
- * after it, it is the stream's last word. `reader` is aborted when the client hangs up or reads nothing.
+ * after it, it is the stream's last word.
  */
 export async function answerSession(
   session: Session<string>,
-  reader: AbortController,
+  { reader, cut }: StreamReader,
   form: StreamForm,
   bounds: StreamBounds,
 ): Promise<Response> {
@@ -50,7 +58,12 @@ export async function answerSession(
     "athena-sid": session.sid,
   };
   if (bounds.isDraining()) headers.connection = "close";
-  return new Response(streamFrom(form, session, first, reader, bounds), { headers });
+  const leave = (message: string): void => {
+    reader.abort(new ServingError("CANCELED", message));
+    // Nobody may ever ask for the next result: the session ends here and now.
+    session.events.return().catch(() => {});
+  };
+  return new Response(streamFrom(form, session, first, { ...bounds, leave, cut }), { headers });
 }
 
 /** Data that is JSON stands in an answer as its engine wrote it, perhaps on several lines: between tokens, where a space will do. */
@@ -79,17 +92,25 @@ async function within<Value>(promise: Promise<Value>, timeoutMs: number): Promis
   }
 }
 
+interface StreamEnds extends Pick<StreamBounds, "keepAliveMs" | "slowReaderTimeoutMs"> {
+  /** Ends the session. */
+  leave(message: string): void;
+  cut(): void;
+}
+
 function streamFrom(
   form: StreamForm,
   session: Session<string>,
   first: Promise<Step>,
-  reader: AbortController,
-  { keepAliveMs, slowReaderTimeoutMs }: StreamBounds,
+  { keepAliveMs, slowReaderTimeoutMs, leave, cut }: StreamEnds,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
-  const leave = (message: string): void => reader.abort(new ServingError("CANCELED", message));
   let next = first;
   let watch: ReturnType<typeof setTimeout> | undefined;
+  const leaveSlow = (): void => {
+    leave("the client does not read its results");
+    cut();
+  };
   const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
     clearTimeout(watch);
     const text = await nextText();
@@ -98,7 +119,7 @@ function streamFrom(
       return;
     }
     // The next one is asked for when this one has gone.
-    watch = setTimeout(leave, slowReaderTimeoutMs, "the client does not read its results");
+    watch = setTimeout(leaveSlow, slowReaderTimeoutMs);
     controller.enqueue(encoder.encode(text));
   };
   const nextText = async (): Promise<string | undefined> => {

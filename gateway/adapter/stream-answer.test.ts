@@ -22,7 +22,8 @@ function answer(kind: StreamKind, events: Events, slowReaderTimeoutMs = 5000): P
     header: () => null,
     signal: new AbortController().signal,
   };
-  return answerStream(kind, call, async () => "{}", {
+  const client = { readBody: async () => "{}", cut() {} };
+  return answerStream(kind, call, client, {
     sessions: sessions as SessionPipeline,
     admission: openAdmission,
     decode: () => ({ header: {}, parameter: {}, payload: [] }),

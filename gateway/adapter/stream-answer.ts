@@ -25,22 +25,30 @@ export interface StreamAnswerOptions extends StreamBounds {
   readonly decode: (text: string) => Envelope;
 }
 
+/** The one who asks, as the listener has it. */
+export interface StreamClient {
+  /** Reads the request's body. */
+  readonly readBody: (timeoutMs: number) => Promise<string>;
+  /** Ends the connection of a client that reads nothing of its answer. */
+  cut(): void;
+}
+
 /**
  * Answers one request with its results as they come. The request is the whole input of a session, or a once-call where its
  * service answers nothing else. An error before the first result is an answer of its own status; after it, it is the
- * stream's last word. `readBody` reads the request; a hang-up cancels the engine.
+ * stream's last word. A hang-up cancels the engine.
  */
 export async function answerStream(
   kind: StreamKind,
   call: Call,
-  readBody: (timeoutMs: number) => Promise<string>,
+  client: StreamClient,
   options: StreamAnswerOptions,
 ): Promise<Response> {
   const { sessions, admission, decode, isDraining } = options;
   const reader = new AbortController();
   let body = "";
   async function* frames(): AsyncGenerator<SessionFrame> {
-    body = await readBody(bodyTimeoutMs);
+    body = await client.readBody(bodyTimeoutMs);
     yield { envelope: decode(body) };
   }
   const session: Session<string> = sessions.open({
@@ -55,7 +63,7 @@ export async function answerStream(
   });
   return answerSession(
     session,
-    reader,
+    { reader, cut: client.cut },
     {
       ...forms[kind],
       result: (json) => textOf(kind, "message", json),

@@ -14,13 +14,21 @@ export interface GenerateStreamOptions extends StreamBounds {
   readonly admission: Admission;
 }
 
+/** The one who asks, as the listener has it. */
+export interface GenerateClient {
+  /** Reads the request's body. */
+  readonly readBody: (timeoutMs: number) => Promise<RestBody>;
+  /** Ends the connection of a client that reads nothing of its answer. */
+  cut(): void;
+}
+
 /**
  * Answers a request to `generate_stream` with its results as they come, one event each; a service that answers once-calls only
  * gives one. `refusal` is the answer where there is none.
  */
 export function answerGenerateStream(
   call: Call,
-  readBody: (timeoutMs: number) => Promise<RestBody>,
+  client: GenerateClient,
   refusal: (session: Session<string>) => StreamForm["refusal"],
   { sessions, admission, ...bounds }: GenerateStreamOptions,
 ): Promise<Response> {
@@ -28,7 +36,7 @@ export function answerGenerateStream(
   let received: Uint8Array = new Uint8Array();
   let id = "";
   async function* frames(): AsyncGenerator<SessionFrame<GenerateRequest>> {
-    const body = await readBody(bodyTimeoutMs);
+    const body = await client.readBody(bodyTimeoutMs);
     received = body.received;
     const envelope = decodeGenerateRequest(body);
     id = envelope.id;
@@ -51,7 +59,7 @@ export function answerGenerateStream(
     error: ({ message }) => `data: ${JSON.stringify({ error: message })}\n\n`,
     refusal: refusal(session),
   };
-  return answerSession({ ...session, events: withoutEmpty(session.events) }, reader, form, bounds);
+  return answerSession({ ...session, events: withoutEmpty(session.events) }, { reader, cut: client.cut }, form, bounds);
 }
 
 async function* withoutEmpty(events: Session<string>["events"]): AsyncGenerator<SessionEvent<string>, void, undefined> {

@@ -131,13 +131,15 @@ async function infer<Answer>(
 /** The session's end is told by its line. */
 function generateStream(context: RestContext, options: RestAdapterOptions): Promise<Response> {
   context.env.holdOpen();
-  const readStreamed = (timeoutMs: number): Promise<RestBody> =>
-    readRequest(context, { maxBytes: options.maxBodyBytes, timeoutMs, onLate() {} });
+  const client = {
+    readBody: (timeoutMs: number) => readRequest(context, { maxBytes: options.maxBodyBytes, timeoutMs, onLate() {} }),
+    cut: () => context.env.cut(),
+  };
   const refusal =
     ({ sid, codeMap }: Session<string>) =>
     (error: ServingError): Response =>
       failureFrom(error, { ...headersFrom(options.isDraining()), "athena-sid": sid }, codeMap);
-  return answerGenerateStream(callOf(context), readStreamed, refusal, options.streams);
+  return answerGenerateStream(callOf(context), client, refusal, options.streams);
 }
 
 function callOf(context: RestContext): Call {
