@@ -96,7 +96,12 @@ function createHandler({ addServices, maxMessageBytes, jsonOptions, observer }: 
     const call = callFrom(request, response);
     if (call instanceof ServingError) return refuse(call);
     response.once("finish", () => discardRest(request));
-    const peer = { clientAddress, holdOpen() {}, cut: () => request.stream.close(constants.NGHTTP2_CANCEL) };
+    const peer = {
+      clientAddress,
+      holdOpen() {},
+      letGo() {},
+      cut: () => request.stream.close(constants.NGHTTP2_CANCEL),
+    };
     serveCall(handler, { ...call, body: bodyOf(request), peer }, observer)
       .then((answer) => universalResponseToNodeResponse(answer, response))
       // A call's own errors are answers: this one's client is gone.

@@ -12,6 +12,8 @@ export interface HttpBindings {
   readonly clientAddress: string;
   /** Lets the connection be silent until the answer, however long that takes: the request's deadline bounds it. */
   holdOpen(): void;
+  /** Bounds its silence as before, when the answer is known: its client may not read it. */
+  letGo(): void;
   /** Ends the connection of a client that reads nothing of its answer, once nothing else is under way on it. */
   cut(): void;
   /** How long it may be silent otherwise, in milliseconds. */
@@ -48,7 +50,7 @@ export function createHttpAdapter(options: HttpAdapterOptions): Hono<{ Bindings:
       context.env.holdOpen();
       const readBody = (timeoutMs: number): Promise<string> =>
         readEnvelope(context.req.raw, { maxBytes: options.maxBodyBytes, timeoutMs, onLate() {} });
-      return answerStream(kind, call, { readBody, cut: () => context.env.cut() }, options.streams);
+      return answerStream(kind, call, { readBody, ...context.env }, options.streams);
     }
     let isCut = false;
     const outcome = await options.pipeline(call, async (timeoutMs) => {
@@ -59,6 +61,7 @@ export function createHttpAdapter(options: HttpAdapterOptions): Hono<{ Bindings:
       if (timeoutMs >= context.env.idleTimeoutMs) context.env.holdOpen();
       return body;
     });
+    context.env.letGo();
     // What is left of a body that came too late would be kept in memory until its end.
     const response = responseFromOutcome(outcome, isCut || options.isDraining());
     const durationMs = options.now() - started;

@@ -17,7 +17,7 @@ export interface Listener {
 export type FetchHandler = (request: Request, bindings: HttpBindings) => Response | Promise<Response>;
 
 /** How long a connection may be silent, in seconds: the most that Bun takes, since many answers take a minute. */
-const idleTimeoutSeconds = 255;
+const defaultIdleTimeoutSeconds = 255;
 /** More than the largest frame and what may wait before it. */
 const unsentLimitBytes = 268_435_456;
 
@@ -41,7 +41,12 @@ interface SocketData {
  *
  * @throws Error when the address cannot be listened on.
  */
-export function listen(address: TcpListen, fetch: FetchHandler, webSockets?: WebSocketOptions): Listener {
+export function listen(
+  address: TcpListen,
+  fetch: FetchHandler,
+  webSockets?: WebSocketOptions,
+  idleTimeoutSeconds = defaultIdleTimeoutSeconds,
+): Listener {
   const server = Bun.serve<SocketData>({
     hostname: address.host,
     port: address.port,
@@ -50,17 +55,10 @@ export function listen(address: TcpListen, fetch: FetchHandler, webSockets?: Web
     // The adapter refuses what is too large itself, with the protocol's own answer; unread bytes are not kept.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch(request, server) {
-      const clientAddress = server.requestIP(request)?.address ?? "";
-      const answer = () =>
-        fetch(request, {
-          clientAddress,
-          holdOpen: () => server.timeout(request, 0),
-          // A body that fails ends nothing while its client reads nothing; a connection that is silent with no other call does.
-          cut: () => server.timeout(request, 1),
-          idleTimeoutMs: idleTimeoutSeconds * 1000,
-        });
+      const bindings = bindingsOf(request, server, idleTimeoutSeconds);
+      const answer = () => fetch(request, bindings);
       if (webSockets === undefined || !isUpgrade(request)) return answer();
-      const refusal = webSockets.refuse(request, clientAddress);
+      const refusal = webSockets.refuse(request, bindings.clientAddress);
       if (refusal !== undefined) return refusal;
       return upgrade(request, server, webSockets.adapter).then((isUpgraded) => (isUpgraded ? undefined : answer()));
     },
@@ -81,6 +79,27 @@ export function listen(address: TcpListen, fetch: FetchHandler, webSockets?: Web
     url: `http://${address.host}:${server.port}`,
     drain: (timeoutMs) => drainServer(server, timeoutMs),
     close: () => void server.stop(true),
+  };
+}
+
+function bindingsOf(request: Request, server: Bun.Server<SocketData>, idleTimeoutSeconds: number): HttpBindings {
+  let isHeld = false;
+  return {
+    clientAddress: server.requestIP(request)?.address ?? "",
+    holdOpen() {
+      isHeld = true;
+      server.timeout(request, 0);
+    },
+    letGo() {
+      if (isHeld) server.timeout(request, idleTimeoutSeconds);
+      isHeld = false;
+    },
+    cut() {
+      isHeld = false;
+      // A body that fails ends nothing while its client reads nothing; a connection that is silent with no other call does.
+      server.timeout(request, 1);
+    },
+    idleTimeoutMs: idleTimeoutSeconds * 1000,
   };
 }
 

@@ -16,13 +16,15 @@ export interface Peer {
   readonly clientAddress: string;
   /** Lets the connection be silent until the answer: the call has bounds of its own. */
   holdOpen(): void;
+  /** Bounds its silence as before, when the call is over: its client may not read the answer. */
+  letGo(): void;
   /** Ends the call's stream, or its connection when it has no other call, for a client that reads nothing of it. */
   cut(): void;
   /** Through which the call's end is told, once. */
   readonly record: Pick<PortRecord, "claim" | "begin">;
 }
 
-const nobody: Peer = { clientAddress: "", holdOpen() {}, cut() {}, record: { claim() {}, begin() {} } };
+const nobody: Peer = { clientAddress: "", holdOpen() {}, letGo() {}, cut() {}, record: { claim() {}, begin() {} } };
 const peerKey = createContextKey<Peer>(nobody, { description: "the caller" });
 
 /** The values that a listener hands to the handlers of one call. */

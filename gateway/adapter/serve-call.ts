@@ -19,6 +19,7 @@ export async function serveCall(
 ): Promise<UniversalServerResponse> {
   const { clientAddress } = peer;
   const record = startRecord({ method: handler.method, clientAddress, hangUp: request.signal }, observer);
+  record.over.addEventListener("abort", () => peer.letGo(), { once: true });
   const body = inputOf(handler, request.body, record.over);
   const answer = await handler({ ...request, body, contextValues: contextValuesFrom({ ...peer, record }) });
   if (record.hasBegun) return answer;

@@ -19,6 +19,8 @@ export interface StreamReader {
   readonly reader: AbortController;
   /** Ends the connection of a client that reads nothing of its answer. */
   cut(): void;
+  /** The answer is known: its connection may be silent no longer than others. */
+  letGo(): void;
 }
 
 /** How the results of a session are written into one HTTP answer. */
@@ -39,7 +41,7 @@ export interface StreamForm {
  */
 export async function answerSession(
   session: Session<string>,
-  { reader, cut }: StreamReader,
+  { reader, cut, letGo }: StreamReader,
   form: StreamForm,
   bounds: StreamBounds,
 ): Promise<Response> {
@@ -48,6 +50,7 @@ export async function answerSession(
     // A head that is sent cannot say any more that the engine has failed, so it waits, though not for ever.
     await within(first, bounds.keepAliveMs);
   } catch (thrown) {
+    letGo();
     return form.refusal(ServingError.from(thrown));
   }
   const headers: Record<string, string> = {
@@ -63,7 +66,7 @@ export async function answerSession(
     // Nobody may ever ask for the next result: the session ends here and now.
     session.events.return().catch(() => {});
   };
-  return new Response(streamFrom(form, session, first, { ...bounds, leave, cut }), { headers });
+  return new Response(streamFrom(form, session, first, { ...bounds, leave, cut, letGo }), { headers });
 }
 
 /** Data that is JSON stands in an answer as its engine wrote it, perhaps on several lines: between tokens, where a space will do. */
@@ -92,17 +95,18 @@ async function within<Value>(promise: Promise<Value>, timeoutMs: number): Promis
   }
 }
 
-interface StreamEnds extends Pick<StreamBounds, "keepAliveMs" | "slowReaderTimeoutMs"> {
+interface StreamEnds
+  extends Pick<StreamBounds, "keepAliveMs" | "slowReaderTimeoutMs">,
+    Pick<StreamReader, "cut" | "letGo"> {
   /** Ends the session. */
   leave(message: string): void;
-  cut(): void;
 }
 
 function streamFrom(
   form: StreamForm,
   session: Session<string>,
   first: Promise<Step>,
-  { keepAliveMs, slowReaderTimeoutMs, leave, cut }: StreamEnds,
+  { keepAliveMs, slowReaderTimeoutMs, leave, cut, letGo }: StreamEnds,
 ): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let next = first;
@@ -115,6 +119,7 @@ function streamFrom(
     clearTimeout(watch);
     const text = await nextText();
     if (text === undefined) {
+      letGo();
       controller.close();
       return;
     }

@@ -22,7 +22,7 @@ function answer(kind: StreamKind, events: Events, slowReaderTimeoutMs = 5000): P
     header: () => null,
     signal: new AbortController().signal,
   };
-  const client = { readBody: async () => "{}", cut() {} };
+  const client = { readBody: async () => "{}", cut() {}, letGo() {} };
   return answerStream(kind, call, client, {
     sessions: sessions as SessionPipeline,
     admission: openAdmission,

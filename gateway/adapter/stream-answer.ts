@@ -31,6 +31,8 @@ export interface StreamClient {
   readonly readBody: (timeoutMs: number) => Promise<string>;
   /** Ends the connection of a client that reads nothing of its answer. */
   cut(): void;
+  /** Bounds the silence of its connection again, when all was said. */
+  letGo(): void;
 }
 
 /**
@@ -63,7 +65,7 @@ export async function answerStream(
   });
   return answerSession(
     session,
-    { reader, cut: client.cut },
+    { ...client, reader },
     {
       ...forms[kind],
       result: (json) => textOf(kind, "message", json),

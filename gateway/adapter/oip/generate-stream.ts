@@ -20,6 +20,8 @@ export interface GenerateClient {
   readonly readBody: (timeoutMs: number) => Promise<RestBody>;
   /** Ends the connection of a client that reads nothing of its answer. */
   cut(): void;
+  /** The answer is known: its connection may be silent no longer than others. */
+  letGo(): void;
 }
 
 /**
@@ -59,7 +61,7 @@ export function answerGenerateStream(
     error: ({ message }) => `data: ${JSON.stringify({ error: message })}\n\n`,
     refusal: refusal(session),
   };
-  return answerSession({ ...session, events: withoutEmpty(session.events) }, { reader, cut: client.cut }, form, bounds);
+  return answerSession({ ...session, events: withoutEmpty(session.events) }, { ...client, reader }, form, bounds);
 }
 
 async function* withoutEmpty(events: Session<string>["events"]): AsyncGenerator<SessionEvent<string>, void, undefined> {

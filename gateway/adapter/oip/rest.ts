@@ -119,6 +119,7 @@ async function infer<Answer>(
     if (timeoutMs >= context.env.idleTimeoutMs) context.env.holdOpen();
     return body;
   });
+  context.env.letGo();
   const headers = { ...headersFrom(isCut || options.isDraining()), "athena-sid": outcome.sid };
   const { result } = outcome;
   const response =
@@ -131,15 +132,13 @@ async function infer<Answer>(
 /** The session's end is told by its line. */
 function generateStream(context: RestContext, options: RestAdapterOptions): Promise<Response> {
   context.env.holdOpen();
-  const client = {
-    readBody: (timeoutMs: number) => readRequest(context, { maxBytes: options.maxBodyBytes, timeoutMs, onLate() {} }),
-    cut: () => context.env.cut(),
-  };
+  const readStreamed = (timeoutMs: number): Promise<RestBody> =>
+    readRequest(context, { maxBytes: options.maxBodyBytes, timeoutMs, onLate() {} });
   const refusal =
     ({ sid, codeMap }: Session<string>) =>
     (error: ServingError): Response =>
       failureFrom(error, { ...headersFrom(options.isDraining()), "athena-sid": sid }, codeMap);
-  return answerGenerateStream(callOf(context), client, refusal, options.streams);
+  return answerGenerateStream(callOf(context), { readBody: readStreamed, ...context.env }, refusal, options.streams);
 }
 
 function callOf(context: RestContext): Call {
@@ -179,6 +178,7 @@ async function show(page: Page, context: RestContext, options: RestAdapterOption
   const tell = (status: number, error?: ServingError): void => {
     const failed = error === undefined ? ({ outcome: "OK" } as const) : { outcome: error.reason, error };
     const seen = { status, durationMs: options.now() - started, client: context.env.clientAddress };
+    context.env.letGo();
     options.observeLookup({ protocol: "oip", path: page.path, ...failed, ...seen });
   };
   try {
