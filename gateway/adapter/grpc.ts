@@ -95,11 +95,13 @@ function createHandler({ addServices, maxMessageBytes, jsonOptions, observer }: 
     if (handler === undefined) return refuse(refusalFromStatus(404));
     const call = callFrom(request, response);
     if (call instanceof ServingError) return refuse(call);
-    response.once("finish", () => discardRest(request));
+    const letGo = (): void => discardRest(request);
+    // What ends with an error while its client still sends is never finished for Bun: the end of the call tells of it as well.
+    response.once("finish", letGo);
     const peer = {
       clientAddress,
       holdOpen() {},
-      letGo() {},
+      letGo,
       cut: () => request.stream.close(constants.NGHTTP2_CANCEL),
     };
     serveCall(handler, { ...call, body: bodyOf(request), peer }, observer)
@@ -130,9 +132,14 @@ async function* bodyOf(request: Http2ServerRequest): AsyncGenerator<Uint8Array> 
 /** How long a client may go on sending when its call has been answered, in milliseconds. */
 const restTimeoutMs = 10_000;
 
-function discardRest({ stream, readableEnded }: Http2ServerRequest): void {
-  if (readableEnded || stream.closed) return;
-  const timer = setTimeout(() => stream.close(constants.NGHTTP2_NO_ERROR), restTimeoutMs);
+function discardRest(request: Http2ServerRequest): void {
+  const { stream } = request;
+  if (request.readableEnded || stream.closed) return;
+  const onLate = (): void => {
+    // A client that has said all may take its time with the answer.
+    if (!request.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+  };
+  const timer = setTimeout(onLate, restTimeoutMs);
   stream.once("close", () => clearTimeout(timer));
 }
 

@@ -45,7 +45,12 @@ export function createConnectRoutes({
     // Bun does not tell a request's version. The stock handlers refuse streams in both directions over HTTP/1.1; here they
     // work for a client that sends all of its messages before it reads.
     const universal = universalServerRequestFromFetch(request, { httpVersion: "2" });
-    return universalServerResponseToFetch(await serveCall(handler, { ...universal, peer: bindings }, observer));
+    const response = universalServerResponseToFetch(
+      await serveCall(handler, { ...universal, peer: bindings }, observer),
+    );
+    // Over HTTP/1.1 a client could go on sending for ever when its call is over; HTTP/2 knows no such header and ends the stream.
+    if (handler.method.methodKind === "bidi_streaming") response.headers.set("connection", "close");
+    return response;
   };
   return (request, bindings) => {
     const handler = handlers.get(pathOf(request.url));
