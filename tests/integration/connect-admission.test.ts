@@ -6,6 +6,7 @@ import { InferenceService } from "../../proto/gen/athena/v1/inference_pb.ts";
 import { PartType } from "../../proto/gen/athena/v1/part_pb.ts";
 import { CatalogService } from "../../proto/gen/athena/v1/service_pb.ts";
 import { Health } from "../../proto/gen/grpc/health/v1/health_pb.ts";
+import { GRPCInferenceService } from "../../proto/gen/inference/grpc_service_pb.ts";
 import { startCluster } from "../conformance/oip/cluster.ts";
 import { newKey } from "./api-key.ts";
 
@@ -83,6 +84,24 @@ test.each(transports)(
     }
   },
 );
+
+test("the Open Inference Protocol lists the models that an app may call, over REST and gRPC, and no others", async () => {
+  const grpc = createClient(GRPCInferenceService, createGrpcTransport({ baseUrl: addressOf(cluster.gateway, "grpc") }));
+  for (const [{ headers }, wanted] of [
+    [known, ["echo"]],
+    [narrow, []],
+  ] as const) {
+    const ask = async (path: string, method: string) =>
+      (await fetch(`${cluster.url}${path}`, { method, headers })).json();
+    expect(await ask("/v2/models", "GET")).toEqual({ models: wanted });
+    expect(await ask("/v2/models/stats", "GET")).toMatchObject({ model_stats: wanted.map((name) => ({ name })) });
+    expect(await ask("/v2/repository/index", "POST")).toMatchObject(wanted.map((name) => ({ name })));
+    const { models } = await grpc.repositoryIndex({}, { headers });
+    expect(models.map(({ name }) => name)).toEqual([...wanted]);
+    const { modelStats } = await grpc.modelStatistics({}, { headers });
+    expect(modelStats.map(({ name }) => name)).toEqual([...wanted]);
+  }
+});
 
 test("an app is charged for the data of its messages", async () => {
   const [[, transport] = []] = transports;

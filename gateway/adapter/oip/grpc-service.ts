@@ -72,9 +72,9 @@ export function addInferenceService(router: ConnectRouter, options: GrpcServiceO
     modelConfig: ({ name, version }, context) =>
       answer(context, () => grpcConfiguration(configurationFrom(directory.describe(name, version)))),
     modelStatistics: ({ name, version }, context) =>
-      answer(context, () => grpcStatistics(directory.statistics(name, version).map(modelStatisticsFrom))),
+      answer(context, (caller) => grpcStatistics(directory.statistics(name, version, caller).map(modelStatisticsFrom))),
     repositoryIndex: ({ ready }, context) =>
-      answer(context, () => ({ models: indexOf(directory, ready).map((entry) => ({ ...entry })) })),
+      answer(context, (caller) => ({ models: indexOf(directory, ready, caller).map((entry) => ({ ...entry })) })),
     repositoryModelLoad: (request, context) => control("load", request, context),
     repositoryModelUnload: (request, context) => control("unload", request, context),
     async modelInfer(request, context) {

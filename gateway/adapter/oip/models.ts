@@ -1,5 +1,6 @@
 import { ServingError } from "../../../proto/errors.ts";
 import type { ServiceStatus } from "../../admin/server.ts";
+import type { Caller } from "../../admission/admission.ts";
 import type { CallOptions } from "../../client/unary.ts";
 import type { CompiledService } from "../../schema/compile.ts";
 import type { ControlAction } from "../../service-control.ts";
@@ -23,9 +24,12 @@ export interface ModelDirectory {
   describe(name: string, version: string): CompiledService;
   /** Whether it can be called in a version. Throws ServingError SERVICE_NOT_FOUND. */
   isReady(name: string, version: string): boolean;
-  /** One entry for each version that was called or is served. Without a name, of every model. Throws as `find`. */
-  statistics(name: string, version: string): readonly NamedStatistics[];
+  /** One entry for each version that was called or is served. Without a name, of every model that the caller may call. Throws as `find`. */
+  statistics(name: string, version: string, caller: Lister): readonly NamedStatistics[];
 }
+
+/** The one who is told of models. */
+export type Lister = Pick<Caller, "mayCall">;
 
 /** The statistics of one version of one model. */
 export interface NamedStatistics extends VersionStatistics {
@@ -68,8 +72,8 @@ export function createModelDirectory(models: () => readonly Model[]): ModelDirec
       describe(name, version);
       return true;
     },
-    statistics(name, version) {
-      const asked = name === "" ? models() : [find(name)];
+    statistics(name, version, caller) {
+      const asked = name === "" ? listedFor(models(), caller) : [find(name)];
       if (version !== "") describe(name, version);
       return asked.flatMap((model) =>
         statisticsOf(model).filter((entry) => version === "" || entry.version === version),
@@ -83,9 +87,14 @@ export function isServerReady({ models }: ModelDirectory): boolean {
   return models.every((model) => model.status().ready);
 }
 
-/** What is known of every model; with `readyOnly`, of those that can be called. */
-export function indexOf({ models }: ModelDirectory, readyOnly: boolean): readonly IndexEntry[] {
-  const entries = models.map((model): IndexEntry => {
+/** Those models that a caller may call, and no others. */
+export function listedFor(models: readonly Model[], { mayCall }: Lister): readonly Model[] {
+  return models.filter(({ target }) => mayCall(target.id));
+}
+
+/** What is known of every model that the caller may call; with `readyOnly`, of those that are ready. */
+export function indexOf({ models }: ModelDirectory, readyOnly: boolean, caller: Lister): readonly IndexEntry[] {
+  const entries = listedFor(models, caller).map((model): IndexEntry => {
     const { ready, reason = "" } = model.status();
     const version = model.target.compiled()?.version ?? "";
     return { name: model.target.id, version, state: ready ? "READY" : "UNAVAILABLE", reason };

@@ -2,7 +2,7 @@ import { ServingError } from "../../../proto/errors.ts";
 import type { Caller } from "../../admission/admission.ts";
 import type { ControlAction } from "../../service-control.ts";
 import { configurationFrom, metadataFrom, serverMetadata } from "./metadata.ts";
-import { indexOf, isServerReady, type ModelDirectory } from "./models.ts";
+import { indexOf, isServerReady, type Lister, listedFor, type ModelDirectory } from "./models.ts";
 import type { ModelControl } from "./repository.ts";
 import { modelStatisticsFrom } from "./statistics.ts";
 
@@ -46,16 +46,18 @@ export interface PageSources {
 /** The pages of the protocol, and of its extensions that work here. */
 export function pagesOf(sources: PageSources): readonly Page[] {
   const { directory, control } = sources;
-  const index = async ({ readBody }: PageRequest) => ({ body: indexOf(directory, isReadyOnly(await readBody())) });
+  const index = async ({ readBody, caller }: PageRequest) => ({
+    body: indexOf(directory, isReadyOnly(await readBody()), caller),
+  });
   return [
     { method: "GET", path: "/v2", answer: () => ({ body: serverMetadata }) },
     ...healthPages(sources),
     {
       method: "GET",
       path: "/v2/models",
-      answer: () => ({ body: { models: directory.models.map((m) => m.target.id) } }),
+      answer: ({ caller }) => ({ body: { models: listedFor(directory.models, caller).map((m) => m.target.id) } }),
     },
-    { method: "GET", path: "/v2/models/stats", answer: () => statisticsPage(directory, "", "") },
+    { method: "GET", path: "/v2/models/stats", answer: ({ caller }) => statisticsPage(directory, "", "", caller) },
     ...modelPages(directory),
     { method: "POST", path: "/v2/repository/index", answer: index },
     { method: "POST", path: "/v2/repository/:repository/index", answer: index },
@@ -119,13 +121,13 @@ function modelPages(directory: ModelDirectory): readonly Page[] {
     {
       method: "GET",
       path: "/v2/models/:model/stats",
-      answer: ({ model, version }) => statisticsPage(directory, model, version),
+      answer: ({ model, version, caller }) => statisticsPage(directory, model, version, caller),
     },
   ];
 }
 
-function statisticsPage(directory: ModelDirectory, model: string, version: string): PageAnswer {
-  return { body: { model_stats: directory.statistics(model, version).map(modelStatisticsFrom) } };
+function statisticsPage(directory: ModelDirectory, model: string, version: string, caller: Lister): PageAnswer {
+  return { body: { model_stats: directory.statistics(model, version, caller).map(modelStatisticsFrom) } };
 }
 
 function isReadyOnly(body: string): boolean {
