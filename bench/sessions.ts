@@ -1,7 +1,8 @@
 /**
- * What sessions cost: `bun bench/sessions.ts [--sessions 10000] [--frames 20]`. Starts a loader and a gateway, opens so many
- * WebSockets with a session each, states the memory of a session that is idle, then sends frames over all of them, and
- * last has 200 sessions cut at random and taken up again. Everything is on loopback and ends by itself.
+ * What sessions cost: `bun bench/sessions.ts [--sessions 10000] [--idle 120] [--frames 20]`. Starts a loader and a gateway, opens
+ * so many WebSockets with a session each, leaves them alone for so many seconds but for the pings, and states the memory of
+ * one. Then every session has to answer right, frames go over all of them, and last 200 sessions are cut at random and taken up
+ * again. Everything is on loopback and ends by itself; the exit code is 1 when a session was closed or an answer wrong.
  */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -11,16 +12,23 @@ import { addressOf, type ServiceProcess, startServiceProcess, waitUntilReady } f
 import { startResumingClient } from "./resuming-client.ts";
 
 const { values } = parseArgs({
-  options: { sessions: { type: "string", default: "10000" }, frames: { type: "string", default: "20" } },
+  options: {
+    sessions: { type: "string", default: "10000" },
+    idle: { type: "string", default: "120" },
+    frames: { type: "string", default: "20" },
+  },
 });
 const wanted = Number(values.sessions);
+const idleSeconds = Number(values.idle);
 const framesEach = Number(values.frames);
 
-/** Each session is a file to the gateway and one to this process. */
+/** Each session is a file to the gateway and one to this process. Bun itself raises a process's limit as far as it may. */
 function assertFiles(count: number): void {
-  const limit = Number(Bun.spawnSync(["sh", "-c", "ulimit -n"]).stdout.toString());
-  if (limit >= count + 500) return;
-  console.error(`${count} sessions need ${count + 500} files, and this shell allows ${limit}: raise it with ulimit -n`);
+  const limit = Bun.spawnSync(["sh", "-c", "ulimit -Hn"]).stdout.toString().trim();
+  if (limit === "unlimited" || Number(limit) >= count + 500) return;
+  console.error(
+    `${count} sessions need ${count + 500} open files, and this shell allows ${limit}: raise its hard limit first`,
+  );
   process.exit(2);
 }
 
@@ -54,6 +62,7 @@ async function startAll(
       admin: local,
       accessLog: false,
       drainTimeoutMs: 1000,
+      sessions: { max: slots, maxConnections: slots },
       services: [service],
     }),
   });
@@ -87,6 +96,9 @@ interface OpenSession {
   onResult: (text: string) => void;
 }
 
+/** What happened to the sessions while nobody asked. */
+const seen = { pings: 0, closed: 0 };
+
 /** Opens a session and waits for its first result. */
 function open(url: string, text: string): Promise<OpenSession> {
   return new Promise((resolve, reject) => {
@@ -94,6 +106,13 @@ function open(url: string, text: string): Promise<OpenSession> {
     const session: OpenSession = { socket, onResult: () => resolve(session) };
     socket.onopen = () => socket.send(frame(0, text));
     socket.onerror = () => reject(new Error("a session could not be opened"));
+    // Bun answers pings by itself, and tells of them.
+    socket.addEventListener("ping", () => {
+      seen.pings += 1;
+    });
+    socket.onclose = () => {
+      seen.closed += 1;
+    };
     socket.onmessage = ({ data }) => {
       const { header, payload } = JSON.parse(String(data));
       if (header.code !== 0) reject(new Error(`${header.code} ${header.message}`));
@@ -111,11 +130,15 @@ async function openAll(url: string, count: number): Promise<OpenSession[]> {
   return sessions;
 }
 
-/** Sends each session's next frame when its last result is there; counts results that are another's. */
+/** How long all sessions may take for their frames. */
+const talkTimeoutMs = 600_000;
+
+/** Sends each session's next frame when its last result is there; counts results that are another's. Throws when one is closed. */
 async function talk(sessions: readonly OpenSession[], frames: number): Promise<number> {
   let wrong = 0;
   const one = ({ socket }: OpenSession, index: number, session: OpenSession): Promise<void> =>
-    new Promise((resolve) => {
+    new Promise((resolve, reject) => {
+      socket.onclose = ({ code }) => reject(new Error(`session ${index} was closed with ${code}`));
       let sent = 0;
       const next = (): void => {
         sent += 1;
@@ -128,7 +151,10 @@ async function talk(sessions: readonly OpenSession[], frames: number): Promise<n
       };
       next();
     });
-  await Promise.all(sessions.map((session, index) => one(session, index, session)));
+  const late = new Promise<never>((_, reject) =>
+    setTimeout(reject, talkTimeoutMs, new Error("a session does not answer")),
+  );
+  await Promise.race([late, Promise.all(sessions.map((session, index) => one(session, index, session)))]);
   return wrong;
 }
 
@@ -152,6 +178,7 @@ async function cutAtRandom(url: string, count: number, frames: number): Promise<
 }
 
 assertFiles(wanted);
+let isRight = false;
 const cluster = await startAll(wanted + 1000);
 const url = `${addressOf(cluster.gateway, "public")}/echo`;
 try {
@@ -159,10 +186,13 @@ try {
   let started = performance.now();
   const sessions = await openAll(url, wanted);
   console.log(`${wanted} sessions opened in ${((performance.now() - started) / 1000).toFixed(1)} s`);
-  await Bun.sleep(2000);
+  await Bun.sleep(idleSeconds * 1000);
+  console.log(`${idleSeconds} s later: ${seen.closed} closed, ${seen.pings} pings answered`);
   const each = (after: number, from: number): string => `${((after - from) / wanted / 1024).toFixed(1)} KiB`;
   console.log(`memory of an idle session: gateway ${each(await memoryOf(cluster.gateway), before)},`);
   console.log(`  loader ${each(await memoryOf(cluster.loader), loaderBefore)}`);
+  const late = await talk(sessions, 1);
+  console.log(`each session was sent one frame: ${wanted - late} right answers, ${late} wrong`);
 
   started = performance.now();
   const [gatewayCpu, loaderCpu] = [await cpuOf(cluster.gateway), await cpuOf(cluster.loader)];
@@ -173,13 +203,17 @@ try {
   console.log(`${total} frames and results: ${Math.round(total / seconds)}/s, ${wrong} wrong`);
   console.log(`  processor time of each: gateway ${micros((await cpuOf(cluster.gateway)) - gatewayCpu)},`);
   console.log(`  loader ${micros((await cpuOf(cluster.loader)) - loaderCpu)}`);
-  for (const { socket } of sessions) socket.close(1000);
+  for (const { socket } of sessions) {
+    socket.onclose = null;
+    socket.close(1000);
+  }
 
   const cut = await cutAtRandom(url, 200, 50);
   console.log(
     `200 sessions of 50 frames, cut ${cut.cuts} times: ${cut.wrong} with a frame lost, doubled or not their own`,
   );
+  isRight = seen.closed + late + wrong + cut.wrong === 0;
 } finally {
   await cluster.stop();
 }
-process.exit(0);
+process.exit(isRight ? 0 : 1);
