@@ -13,6 +13,7 @@ import { addHealthService } from "./adapter/health.ts";
 import { createHttpAdapter, type HttpAdapterOptions } from "./adapter/http.ts";
 import { type FetchHandler, type Listener, listen, type WebSocketOptions } from "./adapter/listener.ts";
 import { refuseOddAddress } from "./adapter/odd-address.ts";
+import { refuseOddHandshake } from "./adapter/odd-handshake.ts";
 import { addInferenceService, type GrpcServiceOptions } from "./adapter/oip/grpc-service.ts";
 import { createModelDirectory } from "./adapter/oip/models.ts";
 import { createModelControl } from "./adapter/oip/repository.ts";
@@ -160,6 +161,7 @@ function createAnswer(
   const connect = createConnectRoutes({ addServices, maxMessageBytes: common.maxBodyBytes, observer: common });
   return (request, bindings) =>
     refuseOddAddress(request, bindings, common) ??
+    refuseOddHandshake(request, bindings, common) ??
     connect(request, bindings) ??
     docs?.(request, bindings) ??
     (isRestUrl(request.url) ? rest : adapter).fetch(request, bindings);

@@ -3,6 +3,7 @@ import type { TcpListen } from "../../config/listen.ts";
 import type { HttpBindings } from "./http.ts";
 import type { WebSocketAdapter } from "./websocket/adapter.ts";
 import type { Connection } from "./websocket/connection.ts";
+import { handshakeMistake, isHandshake } from "./websocket/handshake.ts";
 
 /** A port that is listened on. */
 export interface Listener {
@@ -103,13 +104,8 @@ function bindingsOf(request: Request, server: Bun.Server<SocketData>, idleTimeou
   };
 }
 
-/** As the predecessor told them apart: anything else is a request like others. */
 function isUpgrade(request: Request): boolean {
-  return (
-    request.method === "GET" &&
-    request.headers.get("upgrade")?.toLowerCase() === "websocket" &&
-    request.headers.has("sec-websocket-key")
-  );
+  return isHandshake(request) && handshakeMistake(request) === undefined;
 }
 
 /** Turns a request into a WebSocket; false for one that is answered as a request. */

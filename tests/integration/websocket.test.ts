@@ -232,7 +232,7 @@ describe("a session that fails", () => {
     const upgrade = {
       connection: "upgrade",
       upgrade: "websocket",
-      "sec-websocket-key": "a",
+      "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==",
       "sec-websocket-version": "13",
     };
     const answer = await fetch(`${url}/nobody`, { headers: upgrade });

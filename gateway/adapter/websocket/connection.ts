@@ -56,8 +56,9 @@ export interface Connection {
   drain(): void;
 }
 
-/** Bun's own words for a frame that is larger than it takes. */
+/** Bun's own words for a frame that is larger than it takes, and how those for any other that is against the protocol begin. */
 const tooBig = "Received too big message";
+const breach = "Received ";
 
 /** Builds a connection that is not open yet. */
 export function createConnection(options: ConnectionOptions): Connection {
@@ -105,6 +106,9 @@ export function createConnection(options: ConnectionOptions): Connection {
       onClosed(connection);
       if (code === 1006 && reason === tooBig) {
         loseAll(new ServingError("PAYLOAD_TOO_LARGE", "a frame is larger than allowed"), true);
+      } else if (code === 1006 && reason.startsWith(breach)) {
+        const what = reason.slice(breach.length);
+        loseAll(new ServingError("MALFORMED_ENVELOPE", `the client broke the protocol of WebSocket: ${what}`), true);
       } else loseAll(hungUpError(), isGoodbye);
     },
     drain: idle.drain,
