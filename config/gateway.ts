@@ -165,6 +165,7 @@ export const gatewayConfigSchema = z
         maxBodyBytes: z.int().min(1024).max(1_073_741_824).default(16_777_216),
         maxRequestsInFlight: z.int().min(1).max(1_000_000).default(10_000),
         maxJsonDepth: z.int().min(4).max(1000).default(32),
+        maxAnswerBytes: z.int().min(65_536).max(1_073_741_824).default(67_108_864),
       })
       .prefault({}),
     sessions: sessionsSchema.prefault({}),

@@ -296,7 +296,7 @@ async function drainWithSessions(
 function serveFirst(first: Configuration, logger: Logger, now: () => number): Promise<ServiceSet> {
   for (const warning of first.warnings) logger.warn({ warning }, "a part of the configuration has no effect");
   return createServiceSet(first, {
-    client: createLoaderClient(),
+    client: createLoaderClient({ maxResponseBytes: first.config.limits.maxAnswerBytes }),
     createBudget: () => createRetryBudget({ now }),
     now,
     random: Math.random,

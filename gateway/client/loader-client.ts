@@ -68,7 +68,7 @@ export interface LoaderClient extends Disposable {
   check(endpoint: Endpoint, serviceId: string, options: CallOptions): Promise<void>;
 }
 
-/** What {@link createLoaderClient} may be told. */
+/** What {@link createLoaderClient} is told. */
 export interface LoaderClientOptions {
   /** The largest answer, and the largest result of a session, that is read; 64 MiB unless told. */
   readonly maxResponseBytes?: number;
