@@ -264,6 +264,7 @@ function webSocketsFor(
     },
     maxResumable: bounds.max,
     maxConnections: bounds.maxConnections,
+    pingTimeoutMs: bounds.pingTimeoutMs,
   });
   addWebSocketGauges(registry, adapter.counts);
   const origins = createOrigins(cors?.origins ?? []);

@@ -72,6 +72,8 @@ export function listen(
       idleTimeout: Math.min(960, Math.ceil((webSockets?.pingTimeoutMs ?? 0) / 1000)),
       open: (socket) => socket.data.connection.open(socket),
       message: (socket, data) => socket.data.connection.message(data),
+      ping: (socket) => socket.data.connection.heard(),
+      pong: (socket) => socket.data.connection.heard(),
       drain: (socket) => socket.data.connection.drained(),
       close: (socket, code, reason) => socket.data.connection.closed(code, reason),
     },

@@ -18,6 +18,8 @@ export interface TcpProxy {
   readonly url: string;
   /** How many connections it has cut. */
   readonly cuts: number;
+  /** From now on the connections that it has take everything from both sides, pass nothing on, and never end. */
+  swallow(): void;
   /** Breaks every connection that it has, and takes no more. */
   stop(): Promise<void>;
 }
@@ -46,6 +48,9 @@ export async function startProxy(target: string, cutOf: () => Cut): Promise<TcpP
     get cuts() {
       return cuts;
     },
+    swallow() {
+      for (const pair of pairs) pair.mute();
+    },
     async stop() {
       for (const pair of pairs) pair.end();
       await new Promise((resolve) => server.close(resolve));
@@ -54,6 +59,7 @@ export async function startProxy(target: string, cutOf: () => Cut): Promise<TcpP
 }
 
 interface Pair {
+  mute(): void;
   end(): void;
 }
 
@@ -94,6 +100,10 @@ function joinPair(client: Socket, server: Socket, cut: Cut, onCut: () => void): 
   join(client, server, "client");
   join(server, client, "server");
   return {
+    mute() {
+      isMute = true;
+      for (const socket of [client, server]) socket.resume();
+    },
     end() {
       client.destroy();
       server.destroy();

@@ -6,6 +6,7 @@ import { hostOf, targetOf } from "../http.ts";
 import { type Connection, type ConnectionLimits, createConnection } from "./connection.ts";
 import type { InboxLimits } from "./inbox.ts";
 import { createJsonCodec } from "./json-codec.ts";
+import { ticksPerTimeout } from "./liveness.ts";
 import { protoCodec, protoSubprotocol } from "./proto-codec.ts";
 import type { ResumeLimits } from "./resumable-session.ts";
 import { createSessionStore } from "./session-store.ts";
@@ -25,6 +26,8 @@ export interface WebSocketAdapterOptions {
   readonly maxResumable: number;
   /** How many WebSockets may be open at once. */
   readonly maxConnections: number;
+  /** How long a client may leave pings unanswered. */
+  readonly pingTimeoutMs: number;
   /** While true, no connection is of use any more. */
   readonly isDraining: () => boolean;
 }
@@ -56,7 +59,20 @@ const jsonSubprotocol = "athena.v1.json";
 export function createWebSocketAdapter(options: WebSocketAdapterOptions): WebSocketAdapter {
   const { sessions, admission, decode, limits, maxConnections, isDraining } = options;
   const connections = new Set<Connection>();
-  const onClosed = (connection: Connection): void => void connections.delete(connection);
+  let ticking: ReturnType<typeof setInterval> | undefined;
+  const tick = (): void => {
+    for (const connection of connections) connection.tick();
+  };
+  const add = (connection: Connection): void => {
+    connections.add(connection);
+    ticking ??= setInterval(tick, options.pingTimeoutMs / ticksPerTimeout);
+  };
+  const onClosed = (connection: Connection): void => {
+    connections.delete(connection);
+    if (connections.size > 0) return;
+    clearInterval(ticking);
+    ticking = undefined;
+  };
   const store = createSessionStore(options.maxResumable);
   const resume = options.resume.windowMs === 0 ? undefined : { store, limits: options.resume };
 
@@ -87,7 +103,7 @@ export function createWebSocketAdapter(options: WebSocketAdapterOptions): WebSoc
         refusal,
         onClosed,
       });
-      connections.add(connection);
+      add(connection);
       return { connection, subprotocol };
     },
     counts: () => ({ connections: connections.size, resumable: store.size }),

@@ -9,13 +9,14 @@ function build() {
     return state.keepsUp ? data.length : -1;
   };
   const slow = Promise.withResolvers<void>();
-  const link = createLink({ slowReaderTimeoutMs: 20, onSlowReader: slow.resolve });
+  const link = createLink({ slowReaderTimeoutMs: 20, onSlowReader: slow.resolve, onSent() {} });
   const open = (): void =>
     link.open({
       sendText: take,
       sendBinary: take,
       getBufferedAmount: () => 1,
       close: (code, reason) => log.push(`closed ${code} ${reason}`),
+      ping: () => log.push("pinged"),
       terminate: () => log.push("terminated"),
     });
   return { link, log, state, open, slow: slow.promise };

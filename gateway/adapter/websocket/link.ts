@@ -3,6 +3,7 @@ import { createOutbox, type Outbox, type SendingSocket } from "./outbox.ts";
 
 /** The part of a socket that a connection needs. */
 export interface ConnectionSocket extends SendingSocket {
+  ping(): void;
   close(code: number, reason: string): void;
   terminate(): void;
 }
@@ -12,6 +13,7 @@ export interface Link {
   /** False before it opens, and from the moment that either side closes it. */
   readonly isOpen: boolean;
   open(socket: ConnectionSocket): void;
+  ping(): void;
   /** As {@link Outbox.send}; what is sent while it is not open goes nowhere. */
   send(data: FrameData): Promise<void> | undefined;
   /** The socket has sent what it had. */
@@ -30,10 +32,12 @@ export interface LinkOptions {
   readonly slowReaderTimeoutMs: number;
   /** Told of a client that does not read, before the link is cut. */
   readonly onSlowReader: () => void;
+  /** Told when something goes out. */
+  readonly onSent: () => void;
 }
 
 /** Builds a link that is not open yet. */
-export function createLink({ slowReaderTimeoutMs, onSlowReader }: LinkOptions): Link {
+export function createLink({ slowReaderTimeoutMs, onSlowReader, onSent }: LinkOptions): Link {
   let socket: ConnectionSocket | undefined;
   let outbox: Outbox | undefined;
   let isClosing = false;
@@ -52,12 +56,14 @@ export function createLink({ slowReaderTimeoutMs, onSlowReader }: LinkOptions): 
       outbox = createOutbox({
         socket: opened,
         slowReaderTimeoutMs,
+        onSent,
         onSlowReader() {
           onSlowReader();
           link.cut();
         },
       });
     },
+    ping: () => socket?.ping(),
     send: (data) => (isClosing ? undefined : outbox?.send(data)),
     drained: () => outbox?.drained(),
     close(code, reason) {

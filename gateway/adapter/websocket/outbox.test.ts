@@ -17,7 +17,7 @@ function socketWithBuffer() {
 function build(slowReaderTimeoutMs = 10_000) {
   const fake = socketWithBuffer();
   const slow = Promise.withResolvers<void>();
-  const outbox = createOutbox({ socket: fake.socket, slowReaderTimeoutMs, onSlowReader: slow.resolve });
+  const outbox = createOutbox({ socket: fake.socket, slowReaderTimeoutMs, onSlowReader: slow.resolve, onSent() {} });
   return { ...fake, outbox, slow: slow.promise };
 }
 

@@ -28,11 +28,13 @@ export interface OutboxOptions {
   readonly slowReaderTimeoutMs: number;
   /** Told when the client does not read; the connection is of no use any more. */
   readonly onSlowReader: () => void;
+  /** Told when something goes out. */
+  readonly onSent: () => void;
 }
 
 /** Builds the outbox of one connection. */
 export function createOutbox(options: OutboxOptions): Outbox {
-  const { socket, slowReaderTimeoutMs, onSlowReader } = options;
+  const { socket, slowReaderTimeoutMs, onSlowReader, onSent } = options;
   let isClosed = false;
   let blocked: PromiseWithResolvers<void> | undefined;
   let watch: ReturnType<typeof setTimeout> | undefined;
@@ -46,6 +48,7 @@ export function createOutbox(options: OutboxOptions): Outbox {
   };
   const transmit = (data: FrameData): void => {
     if (isClosed) return;
+    onSent();
     // Bytes of our own are never in shared memory, which the type would allow.
     const bytes = data as Uint8Array<ArrayBuffer>;
     const sent = typeof data === "string" ? socket.sendText(data) : socket.sendBinary(bytes);
