@@ -63,7 +63,7 @@ slots: { total: ${slots} }
 `;
   loader = await startLoaderOf({ echo });
   const services = [{ id: "echo", endpoints: [urlOf(loader.loader)] }];
-  gateway = await startGateway(services, { sessions: { resumeWindowMs: 3000 } }, ({ msg, outcome }: LogLine) => {
+  gateway = await startGateway(services, { sessions: { resumeWindowMs: 10_000 } }, ({ msg, outcome }: LogLine) => {
     if (msg === "session") outcomes.push(outcome);
   });
   // What is meant to be over is over many times before: no session gets far on one connection.

@@ -9,7 +9,6 @@ import {
 } from "./connection-session.ts";
 import type { ClientFrame } from "./frame-codec.ts";
 import { type ConnectionSocket, createLink, type Link } from "./link.ts";
-import { createLiveness } from "./liveness.ts";
 import { beginResumable, type ResumeLimits } from "./resumable-session.ts";
 import type { SessionStore } from "./session-store.ts";
 import { createSessionTable, type SessionTable } from "./session-table.ts";
@@ -51,7 +50,7 @@ export interface Connection {
   message(data: string | Buffer): void;
   /** A ping or a pong came. */
   heard(): void;
-  /** Looks whether the client is still there: see {@link Liveness.tick}. */
+  /** Looks whether the client is still there: see {@link Link.isGone}. */
   tick(): void;
   /** The socket has sent what it had. */
   drained(): void;
@@ -72,9 +71,7 @@ export function createConnection(options: ConnectionOptions): Connection {
   const loseAll = (error: ServingError, isForGood: boolean): void => {
     for (const session of table.all()) session.lose(error, isForGood);
   };
-  const liveness = createLiveness();
   const link = createLink({
-    onSent: liveness.sent,
     slowReaderTimeoutMs: limits.slowReaderTimeoutMs,
     onSlowReader: () => loseAll(new ServingError("CANCELED", "the client does not read its results"), false),
   });
@@ -96,16 +93,14 @@ export function createConnection(options: ConnectionOptions): Connection {
       if (refusal === undefined) idle.watch();
       else begin.session(undefined).abort(refusal);
     },
-    heard: liveness.heard,
+    heard: link.heard,
     tick() {
-      const due = liveness.tick();
-      if (due === "ping") link.ping();
-      if (due !== "cut") return;
+      if (!link.isGone()) return;
       loseAll(new ServingError("CANCELED", "the client is gone: it answers no ping"), false);
       link.cut();
     },
     message(data) {
-      liveness.heard();
+      link.heard();
       if (!link.isOpen || refusal !== undefined) return;
       try {
         route(setup.codec.decode(data, service), data.length);

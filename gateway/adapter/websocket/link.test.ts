@@ -9,7 +9,7 @@ function build() {
     return state.keepsUp ? data.length : -1;
   };
   const slow = Promise.withResolvers<void>();
-  const link = createLink({ slowReaderTimeoutMs: 20, onSlowReader: slow.resolve, onSent() {} });
+  const link = createLink({ slowReaderTimeoutMs: 20, onSlowReader: slow.resolve });
   const open = (): void =>
     link.open({
       sendText: take,
@@ -68,4 +68,17 @@ test("a link to a client that does not read is cut, though it is being closed", 
   await slow;
   await settle();
   expect(log).toEqual(["sent a", "terminated"]);
+});
+
+test("a client that is slow to read is not taken for one that is gone", () => {
+  const { link, log, state, open } = build();
+  open();
+  state.keepsUp = false;
+  void link.send("a");
+  for (let i = 0; i < 20; i += 1) expect(link.isGone()).toBe(false);
+  state.keepsUp = true;
+  link.drained();
+  void link.send("b");
+  expect(Array.from({ length: 8 }, link.isGone)).toEqual([...new Array(7).fill(false), true]);
+  expect(log).toEqual(["sent a", "sent b", "pinged"]);
 });

@@ -1,4 +1,5 @@
 import type { FrameData } from "./frame-codec.ts";
+import { createLiveness } from "./liveness.ts";
 import { createOutbox, type Outbox, type SendingSocket } from "./outbox.ts";
 
 /** The part of a socket that a connection needs. */
@@ -13,7 +14,10 @@ export interface Link {
   /** False before it opens, and from the moment that either side closes it. */
   readonly isOpen: boolean;
   open(socket: ConnectionSocket): void;
-  ping(): void;
+  /** Something came from its client. */
+  heard(): void;
+  /** Whether its client is found to be gone; asked as often as {@link Liveness.tick}, and pings it meanwhile. */
+  isGone(): boolean;
   /** As {@link Outbox.send}; what is sent while it is not open goes nowhere. */
   send(data: FrameData): Promise<void> | undefined;
   /** The socket has sent what it had. */
@@ -32,15 +36,14 @@ export interface LinkOptions {
   readonly slowReaderTimeoutMs: number;
   /** Told of a client that does not read, before the link is cut. */
   readonly onSlowReader: () => void;
-  /** Told when something goes out. */
-  readonly onSent: () => void;
 }
 
 /** Builds a link that is not open yet. */
-export function createLink({ slowReaderTimeoutMs, onSlowReader, onSent }: LinkOptions): Link {
+export function createLink({ slowReaderTimeoutMs, onSlowReader }: LinkOptions): Link {
   let socket: ConnectionSocket | undefined;
   let outbox: Outbox | undefined;
   let isClosing = false;
+  const liveness = createLiveness();
   const leave = (): ConnectionSocket | undefined => {
     const left = socket;
     socket = undefined;
@@ -56,16 +59,26 @@ export function createLink({ slowReaderTimeoutMs, onSlowReader, onSent }: LinkOp
       outbox = createOutbox({
         socket: opened,
         slowReaderTimeoutMs,
-        onSent,
+        onSent: liveness.sent,
         onSlowReader() {
           onSlowReader();
           link.cut();
         },
       });
     },
-    ping: () => socket?.ping(),
+    heard: liveness.heard,
+    isGone() {
+      // Who does not read what waits has a time of its own, and reads no ping before the rest.
+      if (socket === undefined || outbox?.isBlocked === true) return false;
+      const due = liveness.tick();
+      if (due === "ping") socket.ping();
+      return due === "cut";
+    },
     send: (data) => (isClosing ? undefined : outbox?.send(data)),
-    drained: () => outbox?.drained(),
+    drained() {
+      liveness.heard();
+      outbox?.drained();
+    },
     close(code, reason) {
       if (isClosing) return;
       isClosing = true;

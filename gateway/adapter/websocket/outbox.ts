@@ -11,6 +11,8 @@ export interface SendingSocket {
 
 /** Sends the frames of one connection at the pace at which its client reads. */
 export interface Outbox {
+  /** Whether something waits for the client to read. */
+  readonly isBlocked: boolean;
   /** Sends one frame when the client keeps up; undefined when it went out at once. Never rejects. */
   send(data: FrameData): Promise<void> | undefined;
   /** The socket has sent what it had. */
@@ -69,6 +71,9 @@ export function createOutbox(options: OutboxOptions): Outbox {
     transmit(data);
   };
   return {
+    get isBlocked() {
+      return blocked !== undefined;
+    },
     send(data) {
       if (blocked !== undefined) return sendWhenDrained(data);
       transmit(data);
