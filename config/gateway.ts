@@ -179,6 +179,13 @@ export const gatewayConfigSchema = z
         timeoutMs: z.int().min(10).max(60_000).default(1000),
       })
       .prefault({}),
+    /** How a gateway finds out that a loader it has sessions at is gone without a word, and lets it find out the same. */
+    loaderConnections: z
+      .strictObject({
+        pingIntervalMs: z.int().min(100).max(60_000).default(20_000),
+        pingTimeoutMs: z.int().min(100).max(60_000).default(10_000),
+      })
+      .prefault({}),
     /** Whether the Open Inference Protocol's load and unload work here; the loaders must allow it too. */
     modelControl: z.enum(["none", "explicit"]).default("none"),
     /** One line on standard output for each request. */

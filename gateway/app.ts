@@ -297,7 +297,10 @@ async function drainWithSessions(
 function serveFirst(first: Configuration, logger: Logger, now: () => number): Promise<ServiceSet> {
   for (const warning of first.warnings) logger.warn({ warning }, "a part of the configuration has no effect");
   return createServiceSet(first, {
-    client: createLoaderClient({ maxResponseBytes: first.config.limits.maxAnswerBytes }),
+    client: createLoaderClient({
+      ...first.config.loaderConnections,
+      maxResponseBytes: first.config.limits.maxAnswerBytes,
+    }),
     createBudget: () => createRetryBudget({ now }),
     now,
     random: Math.random,

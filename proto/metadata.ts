@@ -7,6 +7,12 @@ export const loadHeader = "athena-load";
  */
 export const announceHeader = "athena-announce";
 
+/**
+ * The header by which a caller over HTTP/2 promises how often, in milliseconds, a request of its comes on a connection as long
+ * as it has streams there. A loader ends a connection that is silent for much longer: its caller has vanished without an end.
+ */
+export const aliveHeader = "athena-alive-ms";
+
 /** How busy one service is on one loader. Slots are units of concurrency. */
 export interface Load {
   readonly total: number;

@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "bun:test";
+import { aliveHeader } from "../../proto/metadata.ts";
 import { NotConnectedError } from "./http-connection.ts";
 import { createHttp2Pool, type Http2Pool } from "./http2-pool.ts";
 
@@ -11,6 +12,7 @@ afterEach(() => {
 /** A server that counts its connections, and whose streams stay open. */
 function serve() {
   const connections = new Set<number>();
+  const alive = Promise.withResolvers<Request>();
   const http2: object = { http2: true };
   const server = Bun.serve({
     ...http2,
@@ -18,12 +20,13 @@ function serve() {
     port: 0,
     fetch(request, self) {
       connections.add(self.requestIP(request)?.port ?? 0);
+      if (request.method === "HEAD") alive.resolve(request);
       const body = new ReadableStream<Uint8Array>({ start: (controller) => controller.enqueue(new Uint8Array(1)) });
       return new Response(body);
     },
   });
   opened.push({ [Symbol.dispose]: () => void server.stop(true) });
-  return { url: `http://127.0.0.1:${server.port}`, connections };
+  return { url: `http://127.0.0.1:${server.port}`, connections, alive: alive.promise };
 }
 
 function poolOf(options: Partial<Parameters<typeof createHttp2Pool>[0]> = {}): Http2Pool {
@@ -69,4 +72,11 @@ test("disposing of a pool breaks off its connections, with the streams on them",
   const closed = new Promise((resolve) => stream.once("close", resolve));
   pool[Symbol.dispose]();
   await closed;
+});
+
+test("a connection with streams gives the sign of life that its streams promise, and a stream that says nothing stays", async () => {
+  const { url, connections, alive } = serve();
+  const stream = await openOne(poolOf({ pingIntervalMs: 20 }), url);
+  expect((await alive).headers.get(aliveHeader)).toBe("20");
+  expect([stream.closed, connections.size]).toEqual([false, 1]);
 });

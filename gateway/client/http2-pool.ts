@@ -1,6 +1,7 @@
 import type { ClientHttp2Stream } from "node:http2";
 import { connect as connectSocket } from "node:net";
 import { Http2SessionManager } from "@connectrpc/connect-node";
+import { aliveHeader } from "../../proto/metadata.ts";
 import { NotConnectedError } from "./http-connection.ts";
 
 /** HTTP/2 connections to loaders, on which sessions run side by side. */
@@ -26,15 +27,16 @@ export interface Http2PoolOptions {
   /** How long a connection may take to come about; 5,000 ms unless told. */
   readonly connectTimeoutMs?: number;
   /**
-   * How often a connection with streams is asked for a sign of life, so that sessions on a machine that vanished end, and
-   * that no silent one is taken for unused. 20,000 ms unless told.
+   * How often a connection with streams is asked for a sign of life, so that sessions on a machine that vanished end; and how
+   * often it gives one, so that the other side can find out the same. 20,000 ms unless told.
    */
   readonly pingIntervalMs?: number;
+  /** How long a loader may take for it; then the connection is broken off. 10,000 ms unless told. */
+  readonly pingTimeoutMs?: number;
 }
 
 /** Every server allows as many; a loader of ours refuses beyond 256. */
 const maxStreamsPerConnection = 100;
-const pingTimeoutMs = 10_000;
 
 interface Connection {
   readonly manager: Http2SessionManager;
@@ -43,7 +45,7 @@ interface Connection {
 
 /** Builds an empty pool. Disposing of it breaks off every connection, its streams included. */
 export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
-  const { idleTimeoutMs, connectTimeoutMs = 5000, pingIntervalMs = 20_000 } = options;
+  const { idleTimeoutMs, connectTimeoutMs = 5000, pingIntervalMs = 20_000, pingTimeoutMs = 10_000 } = options;
   const connections = new Map<string, Connection[]>();
 
   const connectionTo = (url: string): Connection => {
@@ -66,8 +68,13 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
       else connections.set(url, used);
     }
   };
-  const timer = setInterval(sweep, idleTimeoutMs);
-  timer.unref();
+  const showLife = (): void => {
+    for (const { manager, streams } of [...connections.values()].flat()) {
+      if (streams > 0 && manager.state() === "open") requestNothing(manager, pingIntervalMs);
+    }
+  };
+  const timers = [setInterval(sweep, idleTimeoutMs), setInterval(showLife, pingIntervalMs)];
+  for (const timer of timers) timer.unref();
 
   return {
     async open({ url, path, headers, signal }) {
@@ -76,7 +83,8 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
       const release = (): void => {
         connection.streams -= 1;
       };
-      const opening = connection.manager.request("POST", path, { ...headers }, {});
+      const promise = { [aliveHeader]: String(pingIntervalMs) };
+      const opening = connection.manager.request("POST", path, { ...headers, ...promise }, {});
       try {
         const stream = await within(opening, connectTimeoutMs, signal);
         stream.once("close", release);
@@ -92,11 +100,21 @@ export function createHttp2Pool(options: Http2PoolOptions): Http2Pool {
       }
     },
     [Symbol.dispose]() {
-      clearInterval(timer);
+      for (const timer of timers) clearInterval(timer);
       for (const known of connections.values()) for (const { manager } of known) manager.abort();
       connections.clear();
     },
   };
+}
+
+/**
+ * Shows the other side that this one is there. HTTP/2's pings would, but Bun's server does not count them as a sign of
+ * life. The answer does not matter: whoever gives none does not answer pings either, and those end the connection.
+ */
+function requestNothing(manager: Http2SessionManager, intervalMs: number): void {
+  const asked = manager.request("HEAD", "/", { [aliveHeader]: String(intervalMs) }, { endStream: true });
+  const ignore = (): void => {};
+  asked.then((stream) => stream.on("error", ignore).resume(), ignore);
 }
 
 type PingLimits = ConstructorParameters<typeof Http2SessionManager>[1];

@@ -72,6 +72,10 @@ export interface LoaderClient extends Disposable {
 export interface LoaderClientOptions {
   /** The largest answer, and the largest result of a session, that is read; 64 MiB unless told. */
   readonly maxResponseBytes?: number;
+  /** How often a connection with sessions is asked for a sign of life; 20,000 ms unless told. */
+  readonly pingIntervalMs?: number;
+  /** How long that may take; 10,000 ms unless told. */
+  readonly pingTimeoutMs?: number;
 }
 
 /** A loader keeps its side of an unused connection open for two minutes. */
@@ -83,9 +87,9 @@ const idleConnectionMs = 30_000;
  * run to their end.
  */
 export function createLoaderClient(options: LoaderClientOptions = {}): LoaderClient {
-  const maxResponseBytes = options.maxResponseBytes ?? 67_108_864;
+  const { maxResponseBytes = 67_108_864, pingIntervalMs = 20_000, pingTimeoutMs = 10_000 } = options;
   const pool = createHttpPool({ maxResponseBytes, idleTimeoutMs: idleConnectionMs, now: () => performance.now() });
-  const sessionPool = createHttp2Pool({ idleTimeoutMs: idleConnectionMs });
+  const sessionPool = createHttp2Pool({ idleTimeoutMs: idleConnectionMs, pingIntervalMs, pingTimeoutMs });
   const call = createUnaryCaller(pool);
   return {
     inferStream: createStreamCaller(sessionPool, maxResponseBytes),

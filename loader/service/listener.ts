@@ -1,5 +1,6 @@
 import { drainServer } from "../../config/lifecycle.ts";
 import type { Listen } from "../../config/listen.ts";
+import { aliveHeader } from "../../proto/metadata.ts";
 
 /** An address that is listened on. */
 export interface Listener {
@@ -32,8 +33,7 @@ export function listen(address: Listen, fetch: (request: Request) => Response | 
     // Handlers refuse what is too large themselves, with the protocol's own answer.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch(request: Request, server: Bun.Server<undefined>) {
-      // An engine may compute for longer than a connection may be silent; the call's deadline bounds it.
-      server.timeout(request, 0);
+      server.timeout(request, "unix" in address ? 0 : silenceSeconds(request));
       return fetch(request);
     },
   };
@@ -52,4 +52,20 @@ export function listen(address: Listen, fetch: (request: Request) => Response | 
     drain: (timeoutMs) => drainServer(server, timeoutMs),
     close: () => void server.stop(true),
   };
+}
+
+/** The most that is believed of a caller's promise: its triple is near the longest time that Bun's timers take. */
+const longestAliveMs = 60_000;
+/** Bun's timers for connections tick so often, in seconds, and may be early by one tick. */
+const tickSeconds = 4;
+
+/**
+ * How long the connection of a request may be silent from now on, in seconds; 0: for ever. An engine may compute for longer
+ * than any connection is silent, and the call's deadline bounds it. But a session may be long and quiet, and a gateway
+ * whose machine or network is gone does not end it: gateways promise a sign of life, and may miss two.
+ */
+function silenceSeconds({ headers }: Request): number {
+  const aliveMs = Number(headers.get(aliveHeader) ?? 0);
+  if (!(aliveMs > 0 && aliveMs <= longestAliveMs)) return 0;
+  return Math.ceil((3 * aliveMs) / 1000) + tickSeconds;
 }

@@ -18,8 +18,12 @@ export interface TcpProxy {
   readonly url: string;
   /** How many connections it has cut. */
   readonly cuts: number;
-  /** From now on the connections that it has take everything from both sides, pass nothing on, and never end. */
-  swallow(): void;
+  /** From now on new connections lead to this URL. */
+  aim(target: string): void;
+  /** Breaks every connection that it has. */
+  cut(): void;
+  /** Passes nothing more on of the connections that it has, and no end of theirs, as if a cable were pulled out. */
+  mute(): void;
   /** Breaks every connection that it has, and takes no more. */
   stop(): Promise<void>;
 }
@@ -27,18 +31,24 @@ export interface TcpProxy {
 /** How long the side that is not told of a cut waits for the news. */
 const lateNewsMs = 50;
 
-/** Starts a proxy in front of a server's URL. `cutOf` says of each connection where it breaks. */
-export async function startProxy(target: string, cutOf: () => Cut): Promise<TcpProxy> {
-  const { hostname, port } = new URL(target);
+const never = (): Cut => ({ from: "client", afterBytes: Number.POSITIVE_INFINITY, told: "both", isReset: false });
+
+/** Starts a proxy in front of a server's URL. `cutOf` says of each connection where it breaks; none does unless told. */
+export async function startProxy(target: string, cutOf = never): Promise<TcpProxy> {
+  let aim = new URL(target);
   const pairs = new Set<Pair>();
   let cuts = 0;
   const server = createServer({ allowHalfOpen: true }, (client) => {
-    const far = connect({ host: hostname, port: Number(port), allowHalfOpen: true });
+    const far = connect({ host: aim.hostname, port: Number(aim.port), allowHalfOpen: true });
     const pair = joinPair(client, far, cutOf(), () => {
       cuts += 1;
     });
     pairs.add(pair);
-    client.once("close", () => pairs.delete(pair));
+    for (const socket of [client, far]) {
+      socket.once("close", () => {
+        if (client.closed && far.closed) pairs.delete(pair);
+      });
+    }
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
@@ -48,7 +58,13 @@ export async function startProxy(target: string, cutOf: () => Cut): Promise<TcpP
     get cuts() {
       return cuts;
     },
-    swallow() {
+    aim(next) {
+      aim = new URL(next);
+    },
+    cut() {
+      for (const pair of pairs) pair.end();
+    },
+    mute() {
       for (const pair of pairs) pair.mute();
     },
     async stop() {
@@ -59,8 +75,8 @@ export async function startProxy(target: string, cutOf: () => Cut): Promise<TcpP
 }
 
 interface Pair {
-  mute(): void;
   end(): void;
+  mute(): void;
 }
 
 function joinPair(client: Socket, server: Socket, cut: Cut, onCut: () => void): Pair {

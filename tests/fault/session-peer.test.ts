@@ -86,7 +86,7 @@ test("a client that is gone without a word is found out within pingTimeoutMs, al
   await begin(`${proxy.url}/echo`, 0);
   await begin(`${proxy.url}/ticker`, 2);
   const here = [await begin(`${urlOf(gateway)}/echo`, 0), await begin(`${urlOf(gateway)}/ticker`, 2)];
-  proxy.swallow();
+  proxy.mute();
   const started = performance.now();
   expect(await eventually(() => lines.length === 2, 3 * pingTimeoutMs)).toBe(true);
   expect(performance.now() - started).toBeLessThan(pingTimeoutMs + slackMs);
