@@ -74,10 +74,12 @@ export function startLoader(config: LoaderConfig, folder: string, logger: Logger
   const repository = config.modelControl === "explicit" ? createRepository(services, logger) : undefined;
   const { maxBodyBytes } = config;
   const routes = createRoutes({ catalog, inference, resources, repository, isDraining, maxBodyBytes });
-  const listener = listen(config.listen, (request) => {
+  const listener = listen(config.listen, (request, watch) => {
     const path = pathOf(request.url);
     if (path === inferPath && isFast(request)) return answerFast(request, inference, maxBodyBytes);
-    if (path === inferStreamPath && isFastStream(request)) return answerFastStream(request, inference, maxBodyBytes);
+    if (path === inferStreamPath && isFastStream(request)) {
+      return answerFastStream(request, inference, maxBodyBytes, watch);
+    }
     return routes.get(path)?.(request) ?? new Response(null, { status: 404 });
   });
   const adminListener = listen(config.admin, createAdmin({ services, metrics, isDraining, logger }));

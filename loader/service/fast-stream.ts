@@ -13,6 +13,7 @@ import {
 import { announceHeader, formatLoad, loadHeader } from "../../proto/metadata.ts";
 import { timeoutFromHeader } from "./fast-path.ts";
 import type { Inference } from "./inference.ts";
+import type { Watch } from "./listener.ts";
 import { openSession } from "./session-input.ts";
 
 /** The path of the sessions that the fast path answers. */
@@ -29,15 +30,16 @@ export function isFastStream({ headers, method }: Request): boolean {
 
 /**
  * Answers a session that {@link isFastStream} lets through, as the stock handler would, at a fraction of its cost for each
- * message. Input is read and results are computed as the other side takes them.
+ * message. Input is read and results are computed as the other side takes them. A caller that vanished is found out by `watch`.
  */
 export async function answerFastStream(
   request: Request,
   inference: Inference,
   maxMessageBytes: number,
+  watch: Watch,
 ): Promise<Response> {
   const headers: Record<string, string> = { "content-type": "application/connect+proto" };
-  const frames = run(request, inference, maxMessageBytes, headers);
+  const frames = run(request, inference, maxMessageBytes, headers, watch);
   // The head is complete with the first message, and is sent with it.
   const first = await frames.next();
   return new Response(bodyFrom(first, frames), { headers });
@@ -45,7 +47,14 @@ export async function answerFastStream(
 
 type Frames = AsyncGenerator<Uint8Array, void, undefined>;
 
-async function* run(request: Request, inference: Inference, maxBytes: number, headers: Record<string, string>): Frames {
+async function* run(
+  request: Request,
+  inference: Inference,
+  maxBytes: number,
+  headers: Record<string, string>,
+  watch: Watch,
+): Frames {
+  using _watched = watch();
   try {
     const isAnnounced = request.headers.has(announceHeader);
     const timeoutMs = timeoutFromHeader(request.headers.get("connect-timeout-ms"));

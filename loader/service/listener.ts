@@ -11,6 +11,15 @@ export interface Listener {
   close(): void;
 }
 
+/** Answers requests. */
+export type Handler = (request: Request, watch: Watch) => Response | Promise<Response>;
+
+/**
+ * Ends the connection of a request when its caller has vanished, as long as the request is under way: callers that promise a
+ * sign of life (`aliveHeader`) may miss two. Whoever calls this disposes of what it gives at the request's end.
+ */
+export type Watch = () => Disposable;
+
 /**
  * How long a connection may be silent, in seconds. Gateways close theirs within 38, so that a request never meets a
  * connection that this side is just closing.
@@ -28,13 +37,17 @@ const untypedForUnix: object = { http2: true, idleTimeout: 0 };
  *
  * @throws Error when the address cannot be listened on.
  */
-export function listen(address: Listen, fetch: (request: Request) => Response | Promise<Response>): Listener {
+export function listen(address: Listen, fetch: Handler): Listener {
+  // A Unix socket needs no watch: the kernel tells.
+  const watches = "unix" in address ? undefined : createWatches();
   const common = {
     // Handlers refuse what is too large themselves, with the protocol's own answer.
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     fetch(request: Request, server: Bun.Server<undefined>) {
-      server.timeout(request, "unix" in address ? 0 : silenceSeconds(request));
-      return fetch(request);
+      // An engine may compute for longer than a connection may be silent; the call's deadline bounds it.
+      server.timeout(request, 0);
+      if (request.method === "HEAD") watches?.heard(request, server);
+      return fetch(request, () => watches?.watch(request, server) ?? unwatched);
     },
   };
   const server =
@@ -49,8 +62,38 @@ export function listen(address: Listen, fetch: (request: Request) => Response | 
         });
   return {
     url: "unix" in address ? `unix:${address.unix}` : `http://${address.host}:${server.port}`,
-    drain: (timeoutMs) => drainServer(server, timeoutMs),
+    drain(timeoutMs) {
+      watches?.lift(server);
+      return drainServer(server, timeoutMs);
+    },
     close: () => void server.stop(true),
+  };
+}
+
+const unwatched: Disposable = { [Symbol.dispose]() {} };
+
+type Server = Pick<Bun.Server<undefined>, "timeout">;
+
+/** The connections whose callers promise to show that they are there. */
+function createWatches() {
+  const watched = new Set<Request>();
+  let isLifted = false;
+  const heard = (request: Request, server: Server): void => {
+    if (!isLifted) server.timeout(request, silenceSeconds(request));
+  };
+  return {
+    /** Each request on a connection begins the time of its silence anew. */
+    heard,
+    watch(request: Request, server: Server): Disposable {
+      heard(request, server);
+      watched.add(request);
+      return { [Symbol.dispose]: () => void watched.delete(request) };
+    },
+    /** While this side drains, nothing can come on its connections any more that shows life; and the drain is bounded. */
+    lift(server: Server): void {
+      isLifted = true;
+      for (const request of watched) server.timeout(request, 0);
+    },
   };
 }
 
@@ -59,11 +102,7 @@ const longestAliveMs = 60_000;
 /** Bun's timers for connections tick so often, in seconds, and may be early by one tick. */
 const tickSeconds = 4;
 
-/**
- * How long the connection of a request may be silent from now on, in seconds; 0: for ever. An engine may compute for longer
- * than any connection is silent, and the call's deadline bounds it. But a session may be long and quiet, and a gateway
- * whose machine or network is gone does not end it: gateways promise a sign of life, and may miss two.
- */
+/** How long the connection of a request may be silent from now on, in seconds; 0: for ever. */
 function silenceSeconds({ headers }: Request): number {
   const aliveMs = Number(headers.get(aliveHeader) ?? 0);
   if (!(aliveMs > 0 && aliveMs <= longestAliveMs)) return 0;
