@@ -193,7 +193,7 @@ test("a loader that is killed ends its calls at once, and another one in its pla
   const killedAt = performance.now();
   loader.loader.kill("SIGKILL");
   expect(await ends()).toEqual(lost);
-  expect(performance.now() - killedAt).toBeLessThan(1000);
+  expect(performance.now() - killedAt).toBeLessThan(3000);
   await expectNoneAtGateway(gateway);
   const other = await startLoader();
   proxy.aim(urlOf(other.loader));
@@ -220,7 +220,7 @@ test("a frozen loader's calls end within their bounds, and when it goes on nothi
   } finally {
     loader.loader.kill("SIGCONT");
   }
-  await expectNoneAtLoader(loader, 1000);
+  await expectNoneAtLoader(loader, 3000);
   expect(await eventually(() => isReady(gateway))).toBe(true);
   await callAgain(gateway);
 });
@@ -231,7 +231,7 @@ test("connections to a loader that are cut end their calls at once on both sides
   proxy.cut();
   expect(await ends()).toEqual(lost);
   await expectNoneAtGateway(gateway);
-  await expectNoneAtLoader(loader, 1000);
+  await expectNoneAtLoader(loader, 3000);
   expect(await eventually(() => isReady(gateway))).toBe(true);
   await callAgain(gateway);
 });
