@@ -1,4 +1,8 @@
 import { z } from "zod";
+import { maxPriority } from "../proto/priority.ts";
+
+/** A priority as requests have it. */
+export const prioritySchema = z.int().min(-maxPriority).max(maxPriority);
 
 /** An app's id as `header.app_id` carries it. A YAML number would lose its leading zeros, so it has to be a text. */
 const appIdSchema = z
@@ -24,7 +28,7 @@ const signatureKeySchema = z
     error: "expected one of secret, secretEnv and secretFile",
   });
 
-/** What one app may use at most; what is not named is not limited. */
+/** What one app may use at most; what is not named is not limited, but for the priority. */
 const limitsSchema = z.strictObject({
   requestsPerSecond: z.number().min(0.001).max(1_000_000).optional(),
   /** How many may come at once after a pause; one second's worth where it is not named. */
@@ -33,6 +37,8 @@ const limitsSchema = z.strictObject({
   byteBurst: z.int().min(1).max(1e12).optional(),
   concurrentCalls: z.int().min(0).max(1_000_000).optional(),
   concurrentSessions: z.int().min(0).max(1_000_000).optional(),
+  /** The highest priority that its requests get; 0 where it is not named, which is what a request that says nothing has. */
+  maxPriority: prioritySchema.optional(),
 });
 
 const appSchema = z.strictObject({

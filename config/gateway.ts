@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { admissionSchema } from "./admission.ts";
+import { maxPriority } from "../proto/priority.ts";
+import { admissionSchema, prioritySchema } from "./admission.ts";
 import { tcpListenSchema } from "./listen.ts";
 
 const endpointUrl = z
@@ -166,6 +167,8 @@ export const gatewayConfigSchema = z
         maxRequestsInFlight: z.int().min(1).max(1_000_000).default(10_000),
         maxJsonDepth: z.int().min(4).max(1000).default(32),
         maxAnswerBytes: z.int().min(65_536).max(1_073_741_824).default(67_108_864),
+        /** The highest priority that a request gets, whoever sends it. */
+        maxPriority: prioritySchema.default(maxPriority),
       })
       .prefault({}),
     sessions: sessionsSchema.prefault({}),

@@ -25,7 +25,7 @@ import { createWebSocketAdapter, type WebSocketAdapterOptions } from "./adapter/
 import { createByteBudget } from "./adapter/websocket/inbox.ts";
 import { refuseOrigin } from "./adapter/websocket/refuse-origin.ts";
 import { createAdmin } from "./admin/server.ts";
-import { type Admission, openAdmission } from "./admission/admission.ts";
+import { type Admission, createOpenAdmission } from "./admission/admission.ts";
 import { createInFlight, type InFlight } from "./admission/in-flight.ts";
 import { type RunningAdmission, startAdmission } from "./admission/start.ts";
 import { createLoaderClient } from "./client/loader-client.ts";
@@ -77,12 +77,12 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
   const isDraining = (): boolean => draining;
   const pools = () => poolsOf(served);
   const metrics = createMetrics(pools, () => sessions.active());
-  const { maxBodyBytes } = config.limits;
+  const { maxBodyBytes, maxPriority } = config.limits;
   const inFlight = createInFlight(config.limits.maxRequestsInFlight);
   addInFlightGauge(metrics.registry, inFlight.count);
-  const means = { logger, registry: metrics.registry, maxBodyBytes, now, wallClock: Date.now };
+  const means = { logger, registry: metrics.registry, maxBodyBytes, maxPriority, now, wallClock: Date.now };
   const running = reading.result.admission && (await startAdmission(reading.result.admission, means));
-  const admission = running?.admission ?? openAdmission;
+  const admission = running?.admission ?? createOpenAdmission(maxPriority);
   const accessLog = config.accessLog ? createAccessLog() : undefined;
   const stages = createSharedStages(config, served, { inFlight, admission, now });
   const decode = createDecoder(config);

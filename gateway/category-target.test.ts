@@ -7,7 +7,7 @@ import {
   InferStreamResponseSchema,
   Status,
 } from "../proto/gen/athena/v1/inference_pb.ts";
-import { openAdmission } from "./admission/admission.ts";
+import { createOpenAdmission } from "./admission/admission.ts";
 import { createInFlight } from "./admission/in-flight.ts";
 import type { CategoryPlan } from "./configuration/category-plan.ts";
 import { createUnified } from "./dialects.ts";
@@ -80,7 +80,7 @@ function start(categories: readonly CategoryPlan[], changes: Partial<ServiceTarg
   const services = [service("ocr_zh", sent, { timeoutMs: 5000 }), service("ocr_en", sent, changes)];
   const stages = {
     inFlight: createInFlight(10),
-    admission: openAdmission,
+    admission: createOpenAdmission(100),
     route: createServiceRouter(services, routeCategories(categories, services)),
     newSid: () => "s",
     balancingKey,
@@ -121,7 +121,7 @@ function start(categories: readonly CategoryPlan[], changes: Partial<ServiceTarg
     })();
     const { events } = sessions.open({
       call,
-      caller: openAdmission(call),
+      caller: createOpenAdmission(100)(call),
       kind: "session",
       protocol: "test",
       frames,

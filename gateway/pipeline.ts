@@ -152,7 +152,9 @@ export function createPipeline<Body, Request extends DecodedRequest, Answer>(
       meant = target;
       const compiled = target === asked ? described : target.compiled(call.version);
       if (compiled === undefined) throw notDescribed(target, call.version);
-      const valid = { ...dialect.validate(compiled, request, sid), version: call.version || target.version };
+      const checked = dialect.validate(compiled, request, sid);
+      const priority = Math.min(checked.priority, admitted.maxPriority);
+      const valid = { ...checked, version: call.version || target.version, priority };
       if (headers !== undefined) Object.assign(valid.headers, headers);
       const response = await target.dispatch(valid, {
         admitted,

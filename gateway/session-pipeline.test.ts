@@ -12,7 +12,7 @@ import {
 } from "../proto/gen/athena/v1/inference_pb.ts";
 import { PartType } from "../proto/gen/athena/v1/part_pb.ts";
 import { ServiceDefinitionSchema } from "../proto/gen/athena/v1/service_pb.ts";
-import { openCaller } from "./admission/admission.ts";
+import { createOpenCaller } from "./admission/admission.ts";
 import { decodeEnvelope } from "./envelope/decode.ts";
 import type { ServiceTarget } from "./pipeline.ts";
 import { createRouter } from "./router/router.ts";
@@ -100,7 +100,7 @@ function setUp({ loader = echo, once = false, stream = true, ...setup }: Setup =
   return { pipeline, reports, frames };
 }
 
-const anybody = { caller: openCaller, kind: "session", protocol: "test" } as const;
+const anybody = { caller: createOpenCaller(100), kind: "session", protocol: "test" } as const;
 
 function callOf(signal = new AbortController().signal, path = "/v1/private/echo"): Call {
   const target = (): string => path;

@@ -298,15 +298,17 @@ function dispatch<Request extends DecodedRequest>(
   const timeoutMs = dialect.timeoutMs?.(first.envelope);
   const opens = stages.now() + Math.min(target.timeoutMs, timeoutMs ?? Infinity);
   const { signal } = bounds;
-  const version = call.version || target.version;
+  const completed = (valid: InferRequest): InferRequest => {
+    Object.assign(valid.headers, headers);
+    const priority = Math.min(valid.priority, admitted.maxPriority);
+    return { ...valid, version: call.version || target.version, priority };
+  };
   if (isOnce(compiled, first.place)) {
     bounds.endInput();
-    const request = { ...dialect.validate(compiled, first.envelope, sid), version };
-    Object.assign(request.headers, headers);
+    const request = completed(dialect.validate(compiled, first.envelope, sid));
     return onceAnswer(target.dispatch(request, { admitted, key, deadline: opens, signal }));
   }
-  const request = { ...dialect.validateOpening(compiled, first.envelope, sid), version };
-  Object.assign(request.headers, headers);
+  const request = completed(dialect.validateOpening(compiled, first.envelope, sid));
   const place = first.place ?? (hasPlaces ? 0 : undefined);
   withPlace(request.parts, place);
   const chunks = chunksFrom(

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { ServingError } from "../../proto/errors.ts";
-import { openAdmission } from "../admission/admission.ts";
+import { createOpenAdmission } from "../admission/admission.ts";
 import type { SessionEvent, SessionPipeline } from "../session-pipeline.ts";
 import type { Call } from "../types.ts";
 import { answerStream, type StreamKind, streamKindFrom } from "./stream-answer.ts";
@@ -25,7 +25,7 @@ function answer(kind: StreamKind, events: Events, slowReaderTimeoutMs = 5000): P
   const client = { readBody: async () => "{}", cut() {}, letGo() {} };
   return answerStream(kind, call, client, {
     sessions: sessions as SessionPipeline,
-    admission: openAdmission,
+    admission: createOpenAdmission(100),
     decode: () => ({ header: {}, parameter: {}, payload: [] }),
     keepAliveMs: 30,
     slowReaderTimeoutMs,

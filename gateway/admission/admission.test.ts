@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { AppLimits } from "../../config/admission.ts";
 import { ServingError } from "../../proto/errors.ts";
-import { type Admission, createAdmission, openAdmission } from "./admission.ts";
+import { type Admission, createAdmission, createOpenAdmission } from "./admission.ts";
 import { appFromConfig } from "./app-rights.ts";
 import { createMemoryLimits } from "./memory-limits.ts";
 import { requestOf } from "./test-signer.ts";
@@ -31,6 +31,7 @@ function start(limits: AppLimits = {}) {
     }),
     limits: createMemoryLimits(() => 0),
     maxBodyBytes: 1000,
+    maxPriority: 50,
     metrics: {
       decided: (id, decision) => decisions.push(`${id} ${decision}`),
       opened: () => {
@@ -135,6 +136,17 @@ describe("admission", () => {
     });
   });
 
+  test("gives an app the priority that it may have, and none above the gateway's own", async () => {
+    const maxPriorityWith = async (limits: AppLimits) => {
+      using ticket = await admit(start(limits).admission);
+      return (await ticket.accept("")).maxPriority;
+    };
+    expect(await maxPriorityWith({})).toBe(0);
+    expect(await maxPriorityWith({ maxPriority: -7 })).toBe(-7);
+    expect(await maxPriorityWith({ maxPriority: 7 })).toBe(7);
+    expect(await maxPriorityWith({ maxPriority: 100 })).toBe(50);
+  });
+
   test("charges the chunks of a session", async () => {
     const { admission, decisions } = start({ bytesPerSecond: 100, concurrentSessions: 1 });
     const caller = await admission(requestOf("GET", "/mmocr", { "x-app": "yes" }));
@@ -150,8 +162,8 @@ describe("admission", () => {
   });
 });
 
-test("openAdmission lets everybody through, and answers at once", () => {
-  const caller = openAdmission(requestOf("POST", "/", {}));
+test("createOpenAdmission() lets everybody through, and answers at once", () => {
+  const caller = createOpenAdmission(100)(requestOf("POST", "/", {}));
   if (caller instanceof Promise) throw new Error("it must not wait");
   const ticket = caller.admit({ service: "any", kind: "call" });
   if (ticket instanceof Promise) throw new Error("it must not wait");

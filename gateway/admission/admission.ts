@@ -49,6 +49,8 @@ declare const proof: unique symbol;
 /** The proof that a request passed all three steps: no service can be called without one, and nothing else makes one. */
 export interface Admitted {
   readonly [proof]: true;
+  /** The highest priority that the request may have. A wish for a higher one is no mistake: it gets this one. */
+  readonly maxPriority: number;
   /**
    * A request's header with its app's id in it.
    *
@@ -74,6 +76,8 @@ export interface AdmissionOptions {
   readonly metrics: AdmissionObserver;
   /** No body is larger: one that declares more is refused later, and must not be charged for all of it. */
   readonly maxBodyBytes: number;
+  /** The highest priority that any app's request gets. */
+  readonly maxPriority: number;
 }
 
 /** Told what admission does; apps are those of the configuration, so that they may be labels. */
@@ -132,7 +136,7 @@ function createTicket(
   { app, digest }: Pick<Identity, "app" | "digest">,
   { byteCount, kind }: Wanted,
   share: Disposable,
-  { limits, metrics }: AdmissionOptions,
+  { limits, metrics, maxPriority }: AdmissionOptions,
 ): Ticket {
   let decision: Decision = "admitted";
   let isOver = false;
@@ -141,6 +145,7 @@ function createTicket(
     throw error;
   };
   const admitted = prove({
+    maxPriority: Math.min(app.maxPriority, maxPriority),
     nameApp: (header) => withApp(app.id, header, note),
     spend: (bytes) => spendBytes(app, bytes, limits).catch(note),
   });
@@ -234,11 +239,15 @@ function decisionFrom(error: unknown): Decision {
   return decisions[error.reason] ?? "unavailable";
 }
 
-const openAdmitted = prove({ nameApp: (header) => header, spend() {} });
-const openTicket: Ticket = { accept: () => openAdmitted, [Symbol.dispose]() {} };
-
-/** The caller while no admission is configured. */
-export const openCaller: Caller = { app: "", mayCall: () => true, admit: () => openTicket, assertMayControl() {} };
+/** The caller while no admission is configured: it may do everything, with a priority of at most this. */
+export function createOpenCaller(maxPriority: number): Caller {
+  const admitted = prove({ maxPriority, nameApp: (header) => header, spend() {} });
+  const ticket: Ticket = { accept: () => admitted, [Symbol.dispose]() {} };
+  return { app: "", mayCall: () => true, admit: () => ticket, assertMayControl() {} };
+}
 
 /** Admission while none is configured: everybody may do everything, and no request costs anything here. */
-export const openAdmission: Admission = () => openCaller;
+export function createOpenAdmission(maxPriority: number): Admission {
+  const caller = createOpenCaller(maxPriority);
+  return () => caller;
+}

@@ -13,6 +13,8 @@ export interface App {
   readonly bytes: Rate | undefined;
   readonly maxCalls: number | undefined;
   readonly maxSessions: number | undefined;
+  /** The highest priority that its requests get. */
+  readonly maxPriority: number;
 }
 
 /** Makes an app of its configuration. */
@@ -27,6 +29,8 @@ export function appFromConfig(config: AppConfig): App {
     bytes: rateFrom(limits.bytesPerSecond, limits.byteBurst),
     maxCalls: limits.concurrentCalls,
     maxSessions: limits.concurrentSessions,
+    // What a request has that says nothing: no app goes before the others unless somebody meant it to.
+    maxPriority: limits.maxPriority ?? 0,
   };
 }
 

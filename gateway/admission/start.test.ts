@@ -28,6 +28,7 @@ async function start(...apps: string[]) {
     logger: createLogger("gateway"),
     registry,
     maxBodyBytes: 1000,
+    maxPriority: 100,
     now: () => 0,
     wallClock: () => 0,
   });

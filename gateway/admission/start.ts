@@ -41,6 +41,7 @@ export interface AdmissionEnvironment {
   readonly logger: Logger;
   readonly registry: Registry;
   readonly maxBodyBytes: number;
+  readonly maxPriority: number;
   /** Milliseconds on a clock that never goes back. */
   readonly now: () => number;
   /** Milliseconds since 1970. */
@@ -61,7 +62,7 @@ export async function startAdmission(
   config: AdmissionConfig,
   environment: AdmissionEnvironment,
 ): Promise<RunningAdmission> {
-  const { logger, registry, maxBodyBytes, now, wallClock } = environment;
+  const { logger, registry, maxBodyBytes, maxPriority, now, wallClock } = environment;
   const tokens = createTokenCheck(config.tokens, {
     now,
     onFailedFetch: (issuer, err) => logger.warn({ issuer, err }, "the keys of a token issuer cannot be fetched"),
@@ -92,7 +93,13 @@ export async function startAdmission(
     });
   let current = { config, credentials: credentialsOf(config) };
   return {
-    admission: createAdmission({ credentials: () => current.credentials, limits: stores, metrics, maxBodyBytes }),
+    admission: createAdmission({
+      credentials: () => current.credentials,
+      limits: stores,
+      metrics,
+      maxBodyBytes,
+      maxPriority,
+    }),
     async prepare(next) {
       const credentials = credentialsOf(next);
       const issuers = await tokens.prepare(next.tokens);

@@ -1,6 +1,6 @@
 import { type Context, Hono } from "hono";
 import { ServingError } from "../../../proto/errors.ts";
-import { type Admission, openCaller } from "../../admission/admission.ts";
+import { type Admission, createOpenCaller } from "../../admission/admission.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import type { Session } from "../../session-pipeline.ts";
 import type { LookupLogEntry } from "../../telemetry/access-log.ts";
@@ -42,6 +42,9 @@ type RestContext = Context<{ Bindings: HttpBindings }>;
 
 /** Tells how many bytes of a body are JSON; binary data stands behind them. */
 const lengthHeader = "inference-header-content-length";
+
+/** Who asks for a page that is open to all. No page calls a service, so that the priority is of no weight. */
+const anybody = createOpenCaller(0);
 
 /** A page's request has little to say. */
 const pageBodyBounds = { maxBytes: 65_536, timeoutMs: 10_000 };
@@ -182,7 +185,7 @@ async function show(page: Page, context: RestContext, options: RestAdapterOption
     options.observeLookup({ protocol: "oip", path: page.path, ...failed, ...seen });
   };
   try {
-    const caller = page.isOpen ? openCaller : await options.admission(callFromContext(context));
+    const caller = page.isOpen ? anybody : await options.admission(callFromContext(context));
     const { body, status = 200 } = await page.answer({
       model: modelOf(context),
       version: versionOf(context),

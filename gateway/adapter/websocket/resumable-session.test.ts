@@ -5,7 +5,7 @@ import { ServingError } from "../../../proto/errors.ts";
 import { InferResponseSchema } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import { PartType } from "../../../proto/gen/athena/v1/part_pb.ts";
 import { ServiceDefinitionSchema } from "../../../proto/gen/athena/v1/service_pb.ts";
-import { openCaller } from "../../admission/admission.ts";
+import { createOpenCaller } from "../../admission/admission.ts";
 import { decodeEnvelope } from "../../envelope/decode.ts";
 import { compileService } from "../../schema/compile.ts";
 import type { SessionPipeline } from "../../session-pipeline.ts";
@@ -108,7 +108,7 @@ function setUp(limits = {}) {
       clientAddress: "::1",
       header,
     },
-    caller: openCaller,
+    caller: createOpenCaller(100),
     codec,
     limits: { maxBytes: 1_000_000, budget: createByteBudget(1_000_000) },
   };
