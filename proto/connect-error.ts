@@ -6,10 +6,9 @@ import { ErrorDetailSchema } from "./gen/athena/v1/error_pb.ts";
 /** The error as Connect and gRPC clients get it: the table's code, and a detail that names the reason. */
 export function connectErrorFrom(thrown: unknown): ConnectError {
   const error = ServingError.from(thrown);
+  const { retryAfterSeconds } = error;
   const headers: Record<string, string> =
-    error.retryAfterMs === undefined
-      ? {}
-      : { "retry-after": String(Math.max(1, Math.ceil(error.retryAfterMs / 1000))) };
+    retryAfterSeconds === undefined ? {} : { "retry-after": String(retryAfterSeconds) };
   const detail = create(ErrorDetailSchema, {
     reason: error.reason,
     legacyCode: error.class.legacyCode,

@@ -115,6 +115,15 @@ export class ServingError extends Error {
     this.retryAfterMs = options.retryAfterMs;
   }
 
+  /**
+   * For `Retry-After`: the whole seconds after which trying again may help, a second where nothing better is known;
+   * undefined where it never helps.
+   */
+  get retryAfterSeconds(): number | undefined {
+    if (this.class.retry === "never") return undefined;
+    return Math.max(1, Math.ceil((this.retryAfterMs ?? 0) / 1000));
+  }
+
   /** The row of this error's reason. */
   get class(): ErrorClass {
     return errorTable[this.reason];

@@ -1,6 +1,6 @@
 import type { ServingError } from "../../proto/errors.ts";
 import { encodeError } from "../envelope/encode.ts";
-import { challenge, httpStatusFromError, retryAfterFromError } from "./status.ts";
+import { challenge, httpStatusFromError } from "./status.ts";
 
 /** The HTTP answer to a request that failed, in the unified protocol. `codeMap`: see {@link httpStatusFromError}. */
 export function errorResponse(
@@ -11,8 +11,8 @@ export function errorResponse(
 ): Response {
   const headers: Record<string, string> = { "content-type": "application/json", "athena-sid": sid };
   if (closes) headers.connection = "close";
-  const retryAfter = retryAfterFromError(error);
-  if (retryAfter !== undefined) headers["retry-after"] = retryAfter;
+  const { retryAfterSeconds } = error;
+  if (retryAfterSeconds !== undefined) headers["retry-after"] = String(retryAfterSeconds);
   if (error.reason === "UNAUTHENTICATED") headers["www-authenticate"] = challenge;
   if (error.reason === "METHOD_NOT_ALLOWED") headers.allow = "POST";
   const body = encodeError(error.class.legacyCode, error.message, sid);

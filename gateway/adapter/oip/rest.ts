@@ -7,7 +7,7 @@ import type { LookupLogEntry } from "../../telemetry/access-log.ts";
 import type { Call } from "../../types.ts";
 import { type BodyBounds, readBody, readBytes } from "../body.ts";
 import { callFromContext, type Exchange, exchangeFrom, type HttpBindings } from "../http.ts";
-import { challenge, httpStatusFromError, retryAfterFromError } from "../status.ts";
+import { challenge, httpStatusFromError } from "../status.ts";
 import { assertPreflighted } from "./assert-preflighted.ts";
 import { acceptedEncodings, decompressed } from "./content-encoding.ts";
 import type { RestBody } from "./decode-request.ts";
@@ -237,8 +237,8 @@ function responseFrom({ json, binary }: RestAnswer, headers: Headers): Response 
 
 function failureFrom(error: ServingError, headers: Headers, codeMap?: ReadonlyMap<number, number>): Response {
   const all: Record<string, string> = { ...headers };
-  const retryAfter = retryAfterFromError(error);
-  if (retryAfter !== undefined) all["retry-after"] = retryAfter;
+  const { retryAfterSeconds } = error;
+  if (retryAfterSeconds !== undefined) all["retry-after"] = String(retryAfterSeconds);
   if (error.reason === "UNAUTHENTICATED") all["www-authenticate"] = challenge;
   if (error.reason === "UNSUPPORTED_MEDIA_TYPE") all["accept-encoding"] = acceptedEncodings;
   return failure(httpStatusFromError(error, codeMap), error.message, all);
