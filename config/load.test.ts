@@ -72,6 +72,34 @@ describe("parseConfig()", () => {
     expect(mistakesOf("services: [").join()).toContain("line 1");
   });
 
+  test("repeats nothing of a file that may be a secret", () => {
+    const secret = "hunter2-hunter2-hunter2";
+    for (const line of [
+      `secret: "a" ${secret}`,
+      `secret: *${secret}`,
+      `secret: !x!${secret} a`,
+      `secret: |${secret}`,
+      `secret: ]${secret}`,
+      `secret: [${secret}`,
+      `secret: "${secret}`,
+      `secret: "\\q${secret}"`,
+      `secret: a: ${secret}`,
+      `<<: *${secret}`,
+      `${secret}: x`,
+      `? ${secret}`,
+      `{ key: a, secret ${secret} }`,
+      `{ key: a, secret: a }${secret}`,
+      `${secret}: 1\n    ${secret}: 2`,
+    ]) {
+      const mistakes = mistakesOf(`services:\n  - ${line}\n`);
+      expect({ line, mistakes }).toEqual({ line, mistakes: expect.arrayContaining([expect.any(String)]) });
+      expect(mistakes.join("\n")).not.toContain("hunter2");
+    }
+    expect(mistakesOf(`services:\n  - id: a\n    ${secret}: x\n`)).toContain(
+      "line 3: services.0: a key that is not known",
+    );
+  });
+
   test("fills defaults and freezes what it returns", () => {
     const config = parseConfig(
       'services: [{ id: a, endpoints: ["http://127.0.0.1:1/"] }]',

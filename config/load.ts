@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { type Document, isMap, isScalar, LineCounter, parseDocument } from "yaml";
+import { type Document, isMap, isScalar, LineCounter, parseDocument, type YAMLError } from "yaml";
 import type { z } from "zod";
 
 /** A configuration that cannot be used: every mistake at once, each with its line where it has one. */
@@ -53,10 +53,10 @@ export function parseLocated<Schema extends z.ZodType>(
   if (document.errors.length > 0) {
     throw new ConfigError(
       source,
-      document.errors.map((error) => `line ${lines.linePos(error.pos[0]).line}: ${error.message}`),
+      document.errors.map((error) => `line ${lines.linePos(error.pos[0]).line}: ${wordsOf(error)}`),
     );
   }
-  const result = schema.safeParse(document.toJS() ?? {});
+  const result = schema.safeParse(plainOf(document, source) ?? {});
   if (!result.success) {
     throw new ConfigError(
       source,
@@ -83,12 +83,38 @@ export function readConfig(path: string): string {
   }
 }
 
+/** What the parser would say of these quotes the file in the midst of a sentence. */
+const wordsByCode: Partial<Record<YAMLError["code"], string>> = {
+  BAD_COLLECTION_TYPE: "the tag does not fit what it stands before",
+  BAD_DIRECTIVE: "the directive is not one of YAML's",
+  BAD_DQ_ESCAPE: "invalid escape sequence between double quotes",
+  TAG_RESOLVE_FAILED: "the tag is not known",
+};
+
+/** The parser's words without what they quote of the file: that may be a part of a secret, and goes to the log. */
+function wordsOf({ code, message }: YAMLError): string {
+  return wordsByCode[code] ?? message.replace(/: .*$/s, "");
+}
+
+function plainOf(document: Document, source: string): unknown {
+  try {
+    return document.toJS();
+  } catch {
+    // What the parser says names the alias.
+    throw new ConfigError(source, ["an alias stands for no anchor before it, or aliases stand for too much"]);
+  }
+}
+
+/** What a key may look like that is repeated: no more than a name with a mistake in it. */
+const keyName = /^[A-Za-z_]{1,24}$/;
+
 function mistakesFromIssue(document: Document, lines: LineCounter, issue: z.core.$ZodIssue): string[] {
   const path = issue.path.map((key) => (typeof key === "symbol" ? String(key) : key));
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => {
       const place = [...path, key];
-      return describe(place, lineOf(document, lines, place), "unknown key");
+      const line = lineOf(document, lines, place);
+      return keyName.test(key) ? describe(place, line, "unknown key") : describe(path, line, "a key that is not known");
     });
   }
   return [describe(path, lineOf(document, lines, path), issue.message)];
