@@ -18,8 +18,8 @@ const at = 1_748_937_600_000;
 
 const tokens: TokenCheck = {
   async senderOf(token) {
-    if (token === "known.to.us") return { app: "one", issuer: "i" };
-    if (token === "known.to.issuer") return { app: "nobody", issuer: "i" };
+    if (token === "known.to.us") return { app: "one", issuer: "i", validUntilMs: at + 60_000 };
+    if (token === "known.to.issuer") return { app: "nobody", issuer: "i", validUntilMs: at + 60_000 };
     throw new ServingError("UNAUTHENTICATED", "the token is not a JWT");
   },
   knows: (issuer) => issuer === "i",
@@ -166,6 +166,16 @@ describe("credentials of a later configuration", () => {
       }
     });
   }
+
+  test("know a token until it is over", async () => {
+    let now = at;
+    const { identify, appOf } = credentialsOf(oneApp, () => now);
+    const identity = await identify(requests.token ?? expect.unreachable());
+    now = at + 59_999;
+    expect(appOf(identity).id).toBe("one");
+    now = at + 60_000;
+    expect(() => appOf(identity)).toThrow("the token of this connection has expired");
+  });
 
   test("give the rights that the app has now", async () => {
     const identity = await before.identify(requests.key ?? expect.unreachable());

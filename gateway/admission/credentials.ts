@@ -18,7 +18,7 @@ export interface Identity {
 export type Credential =
   | { readonly kind: "key"; readonly hash: string }
   | { readonly kind: "signature"; readonly key: string; readonly secret: string }
-  | { readonly kind: "token"; readonly issuer: string; readonly app: string };
+  | { readonly kind: "token"; readonly issuer: string; readonly app: string; readonly validUntilMs: number };
 
 /** The credentials of one configuration. */
 export interface Credentials {
@@ -33,7 +33,7 @@ export interface Credentials {
   /**
    * The app that an identity means here: a connection may have been known by an earlier configuration.
    *
-   * @throws ServingError UNAUTHENTICATED when its credential is not, or no longer that app's.
+   * @throws ServingError UNAUTHENTICATED when its credential is not, or no longer that app's, or its token is over.
    */
   appOf(identity: Identity): App;
 }
@@ -55,7 +55,7 @@ type Owned = Omit<Identity, "digest">;
 
 /** Builds the check of requests' credentials. */
 export function createCredentials(options: CredentialOptions): Credentials {
-  const { config, apps, tokens } = options;
+  const { config, apps, tokens, wallClock } = options;
   const hashes = ownersOf(config, apps, ({ keys }) => keys.map((hash) => ({ kind: "key", hash })));
   const signatures = ownersOf(config, apps, ({ signatureKeys }) =>
     signatureKeys.map(({ key, secret }) => ({ kind: "signature", key, secret })),
@@ -84,6 +84,9 @@ export function createCredentials(options: CredentialOptions): Credentials {
       return { ...owned, digest: undefined };
     },
     appOf({ app, credential }) {
+      if (credential.kind === "token" && wallClock() >= credential.validUntilMs) {
+        throw new ServingError("UNAUTHENTICATED", "the token of this connection has expired");
+      }
       const holder = holderOf(credential);
       if (holder?.id === app.id) return holder;
       throw new ServingError("UNAUTHENTICATED", "the credential of this connection does not hold any more");
@@ -105,10 +108,10 @@ function ownersOf<One extends Credential>(
 }
 
 async function bearer(token: string, { apps, tokens }: CredentialOptions): Promise<Identity> {
-  const { app: id, issuer } = await tokens.senderOf(token);
+  const { app: id, issuer, validUntilMs } = await tokens.senderOf(token);
   const app = apps.get(id);
   if (app === undefined) throw new ServingError("PERMISSION_DENIED", "the app that the token names is not known here");
-  return { app, credential: { kind: "token", issuer, app: id }, digest: undefined };
+  return { app, credential: { kind: "token", issuer, app: id, validUntilMs }, digest: undefined };
 }
 
 async function signer(

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { decodeJwt, errors, type JWTVerifyGetKey, jwtVerify } from "jose";
+import { decodeJwt, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from "jose";
 import type { TokenIssuer } from "../../config/read-admission.ts";
 import { ServingError } from "../../proto/errors.ts";
 import { createKeySet, type KeySet, type KeySetEnvironment } from "./key-set.ts";
@@ -31,6 +31,8 @@ export interface PreparedIssuers extends Disposable {
 export interface TokenSender {
   readonly app: string;
   readonly issuer: string;
+  /** When the token is over, the tolerance for clocks included, in milliseconds since 1970. */
+  readonly validUntilMs: number;
 }
 
 /** How far an issuer's clock may be from ours. */
@@ -60,11 +62,12 @@ export function createTokenCheck(issuers: readonly TokenIssuer[], environment: K
       const name = issuerOf(token);
       const known = byName.get(name);
       if (known === undefined) throw refused("the token is of no issuer that is known here");
-      const app = await verified(token, known.issuer, known.keys.find);
+      const { exp = 0, ...claims } = await verified(token, known.issuer, known.keys.find);
+      const app = claims[known.issuer.appClaim];
       if (typeof app !== "string" || app === "") {
         throw refused(`the token has no text in its claim '${known.issuer.appClaim}', which names the app`);
       }
-      return { app, issuer: name };
+      return { app, issuer: name, validUntilMs: (exp + clockToleranceSeconds) * 1000 };
     },
     knows: (issuer) => byName.has(issuer),
     async prepare(others) {
@@ -96,7 +99,7 @@ function issuerOf(token: string): string {
   }
 }
 
-async function verified(token: string, issuer: TokenIssuer, find: JWTVerifyGetKey): Promise<unknown> {
+async function verified(token: string, issuer: TokenIssuer, find: JWTVerifyGetKey): Promise<JWTPayload> {
   try {
     const { payload } = await jwtVerify(token, find, {
       issuer: issuer.issuer,
@@ -105,7 +108,7 @@ async function verified(token: string, issuer: TokenIssuer, find: JWTVerifyGetKe
       clockTolerance: clockToleranceSeconds,
       requiredClaims: ["exp"],
     });
-    return payload[issuer.appClaim];
+    return payload;
   } catch (error) {
     if (error instanceof ServingError) throw error;
     throw refused(mistakeOf(error), error);

@@ -4,6 +4,7 @@ import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { addressOf, type LogLine, type ServiceProcess } from "../../cli/service-process.ts";
 import { newKey } from "./api-key.ts";
 import { type Answer, echoEnvelope, echoedText, post, startGateway, startLoader, urlOf } from "./cluster.ts";
+import { type Frame, frameOf, openSocket } from "./websocket-client.ts";
 
 const python = process.env.ATHENA_TEST_PYTHON ?? "python3";
 
@@ -138,6 +139,35 @@ describe("a token", () => {
     expect((await post(url, echoEnvelope("x"), bearer(await tokenOf("654321")))).status).toBe(403);
     expect((await post(url, echoEnvelope("x"), bearer(`${await tokenOf("123456")}x`))).status).toBe(401);
   });
+});
+
+test("a session that begins on a WebSocket after the end of the token that opened it is refused", async () => {
+  // The tolerance for clocks is 30 s, so that this one holds for two or three more.
+  const ends = Math.floor(Date.now() / 1000) - 27;
+  const token = await new SignJWT({ sub: "123456" })
+    .setProtectedHeader({ alg: "ES256", kid: "one" })
+    .setIssuer(issuerName)
+    .setAudience("athena")
+    .setExpirationTime(ends)
+    .sign(issuer.privateKey);
+  const socket = await openSocket(`${url}?stream_mode=multiplex`, [], bearer(token));
+  let sent = 0;
+  const session = async () => {
+    socket.send(frameOf("x", 3, { app_id: "", cid: `c${sent++}` }));
+    let frame = await socket.next();
+    while (frame.header.code === 0 && frame.payload === undefined) frame = await socket.next();
+    return frame.header;
+  };
+  expect(await session()).toMatchObject({ code: 0 });
+  let last: Frame["header"] | undefined;
+  const isRefused = async () => {
+    last = await session();
+    return last.code !== 0;
+  };
+  expect(await eventually(isRefused)).toBe(true);
+  expect(last).toMatchObject({ code: 10313, message: "the token of this connection has expired" });
+  expect(Date.now() / 1000).toBeGreaterThanOrEqual(ends + 30);
+  socket.close();
 });
 
 describe("a Python client that signs as ASF's clients do", () => {
