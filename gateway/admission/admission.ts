@@ -172,14 +172,11 @@ function prove(admitted: Omit<Admitted, typeof proof>): Admitted {
   return admitted as Admitted;
 }
 
-const nothingTaken: Disposable = { [Symbol.dispose]() {} };
-
 async function takeShare(app: App, wanted: Wanted, limits: LimitStore): Promise<Disposable> {
   const { service, kind, byteCount } = wanted;
   if (!app.mayCall(service)) throw new ServingError("PERMISSION_DENIED", `the app may not call service '${service}'`);
   const { requests, bytes } = app;
   const maxOpen = kind === "call" ? app.maxCalls : app.maxSessions;
-  if (requests === undefined && bytes === undefined && maxOpen === undefined) return nothingTaken;
   const verdict = await limits.take({ app: app.id, kind, requests, bytes, byteCount, maxOpen });
   if (isRefusal(verdict)) throw new LimitError(verdict);
   return verdict;

@@ -28,6 +28,11 @@ export interface Refusal {
   readonly waitMs: number;
 }
 
+/** Tells whether anything of a share is limited: if not it is granted, and only counted for the case that a limit comes. */
+export function isLimited({ requests, bytes, maxOpen }: Share): boolean {
+  return (requests ?? bytes ?? maxOpen) !== undefined;
+}
+
 /** Tells a refusal from a granted share. */
 export function isRefusal(verdict: Verdict): verdict is Refusal {
   return "limit" in verdict;

@@ -61,6 +61,15 @@ describe("createSharedStores()", () => {
     }
   });
 
+  test("lets in what is not limited without a word to the shared store", async () => {
+    for (const whenDown of ["local", "refuse"] as const) {
+      const { state, stores } = start(whenDown);
+      Object.assign(state, { isBroken: true });
+      expect(isRefusal(await stores.take(shareOf({})))).toBe(false);
+      expect(state.failures).toBe(0);
+    }
+  });
+
   test("gives a share back to the store that granted it", async () => {
     const { state, stores } = start("local");
     const held = await stores.take(share);

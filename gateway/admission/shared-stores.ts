@@ -1,5 +1,5 @@
 import { ServingError } from "../../proto/errors.ts";
-import type { LimitStore, ReplayStore } from "./limit-store.ts";
+import { isLimited, type LimitStore, type ReplayStore } from "./limit-store.ts";
 
 /** A store of limits and of signatures. */
 export type Stores = LimitStore & ReplayStore;
@@ -35,7 +35,8 @@ export function createSharedStores(options: SharedStoreOptions): Stores {
     throw new ServingError("ADMISSION_UNAVAILABLE", "limits cannot be checked now");
   };
   return {
-    take: (share) => ask((stores) => stores.take(share)),
+    // What is not limited is not worth a round trip, and no outage is in its way.
+    take: (share) => (isLimited(share) ? ask((stores) => stores.take(share)) : local.take(share)),
     spend: (app, rate, bytes) => ask((stores) => stores.spend(app, rate, bytes)),
     firstUse: (key, signature, keepMs) => ask((stores) => stores.firstUse(key, signature, keepMs)),
   };

@@ -71,6 +71,16 @@ describe("apps that change", () => {
     }
   });
 
+  test("count what is open when they get a limit that they had not", async () => {
+    const { call, reload } = await start(appOf("one", one));
+    const open = [await call(one), await call(one)];
+    await reload(appOf("one", one, "{ concurrentCalls: 2 }"));
+    await expect(call(one)).rejects.toEqual(refusal("RATE_LIMITED"));
+    open[0]?.[Symbol.dispose]();
+    await call(one);
+    await expect(call(one)).rejects.toEqual(refusal("RATE_LIMITED"));
+  });
+
   test("refuse the next session of a connection that was opened before, and not the one that runs", async () => {
     const { callerOf, reload } = await start(appOf("one", one));
     const caller = await callerOf(one);
