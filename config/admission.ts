@@ -87,7 +87,7 @@ const signatureSchema = z.strictObject({
   requireDigest: z.boolean().default(false),
   /** Hosts that clients sign beside the one that the request names: behind a proxy that sets another Host. */
   hosts: z.array(z.string().min(1).toLowerCase()).max(16).default([]),
-  /** The most signatures of one key that are remembered; more at once are refused. */
+  /** The most signatures of one key that are remembered, and ten times as many of all keys; more at once are refused. */
   maxRemembered: z.int().min(1).max(10_000_000).default(300_000),
 });
 

@@ -15,6 +15,25 @@ describe("createMemoryReplays()", () => {
     expect(() => replays.firstUse("k", "d", 1000)).toThrow("too many signatures");
   });
 
+  test("refuses what it could not remember of all keys together, until something of any of them is over", () => {
+    let now = 0;
+    const replays = createMemoryReplays(() => now, 2);
+    for (let key = 0; key < 10; key++) {
+      replays.firstUse(`k${key}`, "a", 1000);
+      replays.firstUse(`k${key}`, "b", 3000);
+    }
+    const refused = "too many signatures are in use";
+    expect(() => replays.firstUse("new", "a", 1000)).toThrow(refused);
+    expect(replays.firstUse("k3", "a", 1000)).toBe(0);
+    now = 1000;
+    for (let key = 0; key < 10; key++) expect(replays.firstUse(`k${key}`, "c", 9000)).toBeUndefined();
+    expect(() => replays.firstUse("new", "a", 9000)).toThrow(refused);
+    // Of keys that nobody uses any more as well.
+    now = 3000;
+    for (let key = 0; key < 10; key++) expect(replays.firstUse(`later${key}`, "a", 9000)).toBeUndefined();
+    expect(() => replays.firstUse("last", "a", 9000)).toThrow(refused);
+  });
+
   test("remembers a signature for as long as it was told, though others before it end later", () => {
     let now = 0;
     const replays = createMemoryReplays(() => now, 10);
