@@ -12,6 +12,7 @@ import { gatewayDocument, serviceDocument } from "./document.ts";
 import { exampleRequest } from "./example.ts";
 import { openInferenceDescriber } from "./oip/describer.ts";
 import { placeSchema } from "./schema.ts";
+import { exampleSession } from "./session-example.ts";
 import { unifiedDescriber } from "./unified.ts";
 
 function described(changes: Partial<ServiceDefinition> = {}): DescribedService {
@@ -47,9 +48,13 @@ describe("gatewayDocument()", () => {
     expect(document.components).toMatchObject({ schemas: { Frame: {}, Error: {}, "second.Request": {} } });
   });
 
-  test("leaves out services that answer no once-calls, where that is all that there is to say", () => {
-    const document = gatewayDocument(sources([described({ once: false, stream: true })]));
-    expect(document.paths).toEqual({});
+  test("describes a service that only streams by its frames alone, and leaves out one that answers nothing", () => {
+    const { paths, components } = gatewayDocument(sources([described({ once: false, stream: true })]));
+    expect(paths).toMatchObject({ "/v1/private/mmocr": { get: { responses: { "101": {} } } } });
+    expect(JSON.stringify(paths)).not.toContain("mmocr.Answer");
+    const { schemas } = components as { readonly schemas: object };
+    expect(Object.keys(schemas).sort()).toEqual(["Error", "mmocr.Frame", "mmocr.Request", "mmocr.SessionFrame"]);
+    expect(gatewayDocument(sources([described({ once: false })])).paths).toEqual({});
     expect(serviceDocument("nobody", sources([]))).toBeUndefined();
   });
 
@@ -81,6 +86,7 @@ describe("gatewayDocument()", () => {
       fc.constantFrom(1, 2, 3, 5),
       async (one, two, name, type) => {
         const service = described({
+          stream: true,
           inputs: [{ ...input, name, type, attributesSchema: JSON.stringify(one) }],
           parametersSchema: JSON.stringify(two),
           headerSchema: "",
@@ -127,6 +133,36 @@ describe("exampleRequest()", () => {
       status: 3,
       video: expect.stringMatching(/^AAAAHGZ0eXBpc29t/),
     });
+  });
+});
+
+describe("exampleSession()", () => {
+  const statuses = (changes: Partial<ServiceDefinition>) =>
+    exampleSession(described({ headerSchema: "", ...changes }).compiled)?.map(({ header, payload }) => [
+      header,
+      payload,
+    ]);
+
+  test("ends with its last frame, and not with a part before", () => {
+    const inputs = [{ ...input, attributesSchema: "" }];
+    expect(statuses({ stream: true, inputs })).toEqual([
+      [expect.objectContaining({ app_id: "123456", status: 0 }), { data: { image: expect.any(String) } }],
+      [{ status: 1 }, { data: { image: expect.any(String) } }],
+      [{ status: 2 }, { data: { image: expect.any(String) } }],
+    ]);
+  });
+
+  test("says in its parts where they stand for a service that asks for that", () => {
+    const attributesSchema = JSON.stringify({ properties: { status: { enum: [0, 1, 2, 3] } }, required: ["status"] });
+    expect(statuses({ stream: true, inputs: [{ ...input, attributesSchema }] })?.map(([, payload]) => payload)).toEqual(
+      [0, 1, 2].map((status) => ({ data: { status, image: expect.any(String) } })),
+    );
+  });
+
+  test("is one frame for a service that answers once-calls only, and nothing where there is no example", () => {
+    expect(statuses({})).toEqual([[expect.objectContaining({ status: 3 }), expect.anything()]]);
+    const attributesSchema = JSON.stringify({ properties: { status: { enum: [3] } }, required: ["status"] });
+    expect(statuses({ stream: true, inputs: [{ ...input, attributesSchema }] })).toBeUndefined();
   });
 });
 

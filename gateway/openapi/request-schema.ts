@@ -6,13 +6,17 @@ import { isRecord, type JsonSchema } from "../schema/dialect.ts";
 import type { JsonObject } from "./api-part.ts";
 import { placeSchema, pointerStep } from "./schema.ts";
 
-/** The schema of a service's requests in the unified protocol, as it stands in a document at `pointer`. */
-export function requestSchema(service: CompiledService, pointer: string): JsonSchema {
+/**
+ * The schema of a service's requests in the unified protocol, as it stands in a document at `pointer`. The inputs of one
+ * that opens a session may come later.
+ */
+export function requestSchema(service: CompiledService, pointer: string, isOpening = false): JsonSchema {
   const { schemaFile } = service;
   if (schemaFile !== undefined) return placeSchema(withData(service, schemaFile.jsonSchema), pointer);
   const at = (...names: readonly string[]) =>
     pointer + names.map((name) => `/properties/${pointerStep(name)}`).join("");
-  const required = service.inputs.filter((input) => input.required).map(({ name }) => name);
+  const payload = payloadSchema(service, at("payload"), isOpening);
+  const isPayloadRequired = Array.isArray(payload.required) && payload.required.length > 0;
   return {
     type: "object",
     properties: {
@@ -22,21 +26,21 @@ export function requestSchema(service: CompiledService, pointer: string): JsonSc
         properties: { [service.id]: parametersSchema(service, at("parameter", service.id)) },
         additionalProperties: false,
       },
-      payload: {
-        type: "object",
-        properties: Object.fromEntries(
-          service.definition.inputs.map((input) => [
-            input.name,
-            inputSchema(service, input, at("payload", input.name)),
-          ]),
-        ),
-        required,
-        additionalProperties: false,
-      },
+      payload,
     },
-    required: required.length > 0 ? ["header", "payload"] : ["header"],
+    required: isPayloadRequired ? ["header", "payload"] : ["header"],
     additionalProperties: false,
   };
+}
+
+/** The schema of a service's inputs; any of them, and the data of each, may be missing from a part of a session. */
+export function payloadSchema(service: CompiledService, pointer: string, isPartial: boolean): JsonObject {
+  const inputs = service.definition.inputs.map((input) => {
+    const given = isPartial ? { ...input, required: false } : input;
+    return [input.name, inputSchema(service, given, `${pointer}/properties/${pointerStep(input.name)}`)];
+  });
+  const required = service.inputs.filter((input) => input.required && !isPartial).map(({ name }) => name);
+  return { type: "object", properties: Object.fromEntries(inputs), required, additionalProperties: false };
 }
 
 function headerSchema({ id, definition }: CompiledService, pointer: string): JsonSchema {

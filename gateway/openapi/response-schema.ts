@@ -3,9 +3,14 @@ import type { CompiledOutput, CompiledService } from "../schema/compile.ts";
 import type { JsonSchema } from "../schema/dialect.ts";
 import type { JsonObject } from "./api-part.ts";
 
+/** The schema of a request's id. */
+export const sidSchema: JsonObject = {
+  type: "string",
+  description: "The id of the request, as in the header athena-sid and in the logs.",
+};
+
 /** The schema of a service's answers in the unified protocol. */
 export function responseSchema(service: CompiledService): JsonSchema {
-  const outputs = service.outputs.map((output) => [output.name, outputSchema(service, output)]);
   return {
     type: "object",
     properties: {
@@ -14,10 +19,16 @@ export function responseSchema(service: CompiledService): JsonSchema {
         properties: { code: { const: 0 }, message: { const: "success" }, sid: sidSchema },
         required: ["code", "message", "sid"],
       },
-      payload: { type: "object", properties: Object.fromEntries(outputs) },
+      payload: answerPayloadSchema(service),
     },
     required: ["header"],
   };
+}
+
+/** The schema of what answers and frames to a caller hold. */
+export function answerPayloadSchema(service: CompiledService): JsonObject {
+  const outputs = service.outputs.map((output) => [output.name, outputSchema(service, output)]);
+  return { type: "object", properties: Object.fromEntries(outputs) };
 }
 
 /** The schema of a failed request's answer in the unified protocol. */
@@ -29,17 +40,12 @@ export const errorSchema: JsonObject = {
       properties: {
         code: { type: "integer", description: "What clients branch on." },
         message: { type: "string", description: "Names the field or the service." },
-        sid: { type: "string", description: "The id of the request, as in the header athena-sid and in the logs." },
+        sid: sidSchema,
       },
       required: ["code", "message", "sid"],
     },
   },
   required: ["header"],
-};
-
-const sidSchema = {
-  type: "string",
-  description: "The id of the request, as in the header athena-sid and in the logs.",
 };
 
 function outputSchema(service: CompiledService, { name, expected }: CompiledOutput): JsonSchema {

@@ -1,19 +1,24 @@
+import type { JsonSchema } from "../schema/dialect.ts";
 import type { ApiDescriber, ApiPart, DescribedCategory, DescribedService, JsonObject } from "./api-part.ts";
 import { categoryExamples } from "./category-example.ts";
 import { errorRefs, errorResponses, unifiedErrors } from "./errors.ts";
 import { exampleRequest } from "./example.ts";
+import { frameSchema, sessionFrameSchema } from "./frame-schema.ts";
 import { requestSchema } from "./request-schema.ts";
 import { errorSchema, responseSchema } from "./response-schema.ts";
 import { schemaRef } from "./schema.ts";
+import { exampleSession } from "./session-example.ts";
+import { sessionOperation } from "./session-operation.ts";
 
-/** The unified protocol over HTTP. */
+/** The unified protocol: once-calls and streams over HTTP, sessions over WebSocket. */
 export const unifiedDescriber: ApiDescriber = { service: describeService, category: describeCategory, common };
 
 function describeService({ id, compiled, plan }: DescribedService): ApiPart | undefined {
   const { definition } = compiled;
-  if (!definition.once) return undefined;
-  const names = { request: `${id}.Request`, answer: `${id}.Answer` };
+  if (!definition.once && !definition.stream) return undefined;
+  const names = { request: `${id}.Request`, answer: `${id}.Answer`, frame: `${id}.Frame`, sent: `${id}.SessionFrame` };
   const example = exampleRequest(compiled);
+  const session = exampleSession(compiled);
   const operation = {
     operationId: `call_${id}`,
     tags: [id],
@@ -29,15 +34,26 @@ function describeService({ id, compiled, plan }: DescribedService): ApiPart | un
       },
     },
     responses: {
-      "200": answer("The service's answer.", schemaRef(names.answer)),
+      "200": answer("The service's answer", definition.once ? schemaRef(names.answer) : undefined, names.frame),
       ...errorRefs(unifiedErrors, plan.codeMap),
     },
   };
+  const sent = definition.stream
+    ? `\`${names.sent}\`, whose examples are a session`
+    : `\`${names.request}\`: one frame is the whole request`;
+  const get = sessionOperation({ id, sent, received: names.frame, codeMap: plan.codeMap });
+  const at = (name: string) => `#/components/schemas/${name}`;
+  const sentSchema = () => ({
+    ...sessionFrameSchema(compiled, at(names.sent)),
+    ...(session === undefined ? {} : { examples: session }),
+  });
   return {
-    paths: { [pathOf(id)]: { post: operation } },
+    paths: { [pathOf(id)]: { get, post: operation } },
     schemas: {
-      [names.request]: requestSchema(compiled, `#/components/schemas/${names.request}`),
-      [names.answer]: responseSchema(compiled),
+      [names.request]: requestSchema(compiled, at(names.request)),
+      [names.frame]: frameSchema(compiled),
+      ...(definition.once ? { [names.answer]: responseSchema(compiled) } : {}),
+      ...(definition.stream ? { [names.sent]: sentSchema() } : {}),
     },
   };
 }
@@ -50,6 +66,8 @@ function describeCategory(category: DescribedCategory): ApiPart {
     const wanted = conditions.map(({ path, allowed }) => `\`$.${path.join(".")}\` is ${[...allowed].join(" or ")}`);
     return `- ${wanted.length === 0 ? "every request" : wanted.join(" and ")}: ${service}`;
   });
+  const frame = `${plan.id}.Frame`;
+  const once = reached.filter(({ definition }) => definition.once);
   const operation = {
     operationId: `call_${plan.id}`,
     tags: [plan.id],
@@ -69,15 +87,19 @@ function describeCategory(category: DescribedCategory): ApiPart {
       },
     },
     responses: {
-      "200": answer(
-        "The chosen service's answer.",
-        reached.length === 0 ? { type: "object" } : { anyOf: reached.map(responseSchema) },
-      ),
+      "200": answer("The chosen service's answer", anyOf(once.map(responseSchema)), frame),
       ...errorRefs(unifiedErrors, new Map()),
     },
   };
   const [path = pathOf(plan.id)] = plan.firstPaths;
-  return { paths: { [path]: { post: operation } } };
+  const sent = "those of the service that the first one means";
+  const get = sessionOperation({ id: plan.id, sent, received: frame, codeMap: new Map() });
+  return { paths: { [path]: { get, post: operation } }, schemas: { [frame]: anyOf(reached.map(frameSchema)) } };
+}
+
+/** A choice must have something to choose from. */
+function anyOf(schemas: readonly JsonSchema[]): JsonObject {
+  return schemas.length === 0 ? { type: "object" } : { anyOf: schemas };
 }
 
 function common(): ApiPart {
@@ -102,7 +124,17 @@ function otherPaths(
   return paths.length === 0 ? [] : [`Also at ${paths.join(", ")}.`];
 }
 
-function answer(description: string, schema: JsonObject): JsonObject {
+/** An answer as JSON where there is a schema of such, and as a stream of frames. */
+function answer(description: string, schema: JsonObject | undefined, frame: string): JsonObject {
   const sid = { description: "The id of the request.", schema: { type: "string" } };
-  return { description, headers: { "athena-sid": sid }, content: { "application/json": { schema } } };
+  const frames = { schema: schemaRef(frame) };
+  return {
+    description: `${description}; with \`Accept\` as a stream, in which the data of each event or each line is one frame.`,
+    headers: { "athena-sid": sid },
+    content: {
+      ...(schema === undefined ? {} : { "application/json": { schema } }),
+      "text/event-stream": frames,
+      "application/x-ndjson": frames,
+    },
+  };
 }

@@ -9,6 +9,7 @@ import { addressOf, type ServiceProcess, startServiceProcess, waitUntilReady } f
 import { createModelDirectory } from "../../gateway/adapter/oip/models.ts";
 import { pagesOf } from "../../gateway/adapter/oip/pages.ts";
 import { post, startGateway, urlOf } from "./cluster.ts";
+import { type Frame, openSocket } from "./websocket-client.ts";
 
 const root = join(import.meta.dir, "../..");
 let folder: string;
@@ -41,9 +42,21 @@ parameters: { code: { type: string, pattern: "^[A-F]{3}-\\\\d{7}$" } }
 requiredParameters: [code]
 `;
 
+/** It answers no once-calls. */
+const streamed = `
+id: streamed
+engine: { kind: echo }
+inputs: { data: { type: text }, more: { type: audio, required: false } }
+outputs: { data: { type: text, attributes: { format: { type: string, default: json } } }, more: { type: audio } }
+parameters: { mode: { type: string, enum: [fast, exact] } }
+requiredParameters: [mode]
+once: false
+stream: true
+`;
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "athena-openapi-"));
-  for (const [id, text] of Object.entries({ typed, patterned })) {
+  for (const [id, text] of Object.entries({ typed, patterned, streamed })) {
     await mkdir(join(folder, id));
     await writeFile(join(folder, id, "service.yaml"), text);
   }
@@ -54,6 +67,7 @@ beforeAll(async () => {
     join(root, "config/services/mmocr"),
     join(folder, "typed"),
     join(folder, "patterned"),
+    join(folder, "streamed"),
     join(models, "perceptron.onnx"),
     join(models, "two-inputs.onnx"),
   ];
@@ -61,7 +75,7 @@ beforeAll(async () => {
     main: "loader/main.ts",
     config: JSON.stringify({ listen: local, admin: local, services }),
   });
-  const ids = ["echo", "mmocr", "typed", "patterned", "perceptron", "two-inputs"];
+  const ids = ["echo", "mmocr", "typed", "patterned", "streamed", "perceptron", "two-inputs"];
   await waitUntilReady(loader, ids);
   gateway = await startGateway(
     ids.map((id) => ({
@@ -78,6 +92,7 @@ beforeAll(async () => {
           rules: [
             { service: "typed", priority: 1, when: { "$.header.scene": "indoors", "$.payload.data.encoding": "utf8" } },
             { service: "inner", when: { "$.parameter.any.kind": [7] } },
+            { service: "streamed", when: { "$.parameter.any.mode": "fast" } },
             { service: "echo" },
           ],
         },
@@ -105,6 +120,7 @@ interface Content {
 }
 
 interface Operation {
+  readonly operationId?: string;
   readonly requestBody: {
     readonly content: Record<
       string,
@@ -116,7 +132,7 @@ interface Operation {
 
 interface Document {
   readonly paths: Record<string, { readonly post?: Operation; readonly get?: Operation }>;
-  readonly components: { readonly schemas: Record<string, unknown> };
+  readonly components: { readonly schemas: Record<string, { readonly examples?: readonly unknown[] }> };
 }
 
 const get = (path: string) => fetch(`${urlOf(gateway)}${path}`, { redirect: "manual" });
@@ -130,6 +146,15 @@ function examplesOf(document: Document): readonly { path: string; name: string; 
       value,
     })),
   );
+}
+
+/** Posts a request whose results come as a stream. */
+async function framesOf(path: string, accept: string, value: unknown): Promise<readonly Frame[]> {
+  const headers = { "content-type": "application/json", accept };
+  const response = await fetch(`${urlOf(gateway)}${path}`, { method: "POST", body: JSON.stringify(value), headers });
+  expect([path, response.status, response.headers.get("content-type")]).toEqual([path, 200, accept]);
+  const lines = (await response.text()).split("\n").filter((line) => line !== "" && !line.startsWith(":"));
+  return lines.map((line) => JSON.parse(line.replace(/^data: /, "")));
 }
 
 const lengthHeader = "inference-header-content-length";
@@ -153,7 +178,8 @@ async function headOf(answer: Response): Promise<unknown> {
 
 describe("the OpenAPI document of a gateway", () => {
   test("is one, and so is that of each service and category", async () => {
-    const ids = ["echo", "s0echo", "mmocr", "typed", "patterned", "perceptron", "two-inputs", "any", "inner"];
+    const services = ["echo", "s0echo", "mmocr", "typed", "patterned", "streamed", "perceptron", "two-inputs"];
+    const ids = [...services, "any", "inner"];
     for (const path of ["/openapi.json", ...ids.map((id) => `/openapi/${id}.json`)]) {
       const response = await get(path);
       expect(response.headers.get("content-type")).toBe("application/json; charset=utf-8");
@@ -172,16 +198,82 @@ describe("the OpenAPI document of a gateway", () => {
       "/v1/private/mmocr request",
       "/v1/private/typed request",
       "/v1/private/patterned request",
+      "/v1/private/streamed request",
       "/v1/private/perceptron request",
       "/v1/private/two-inputs request",
       "/v1/private/any typed",
+      "/v1/private/any streamed",
       "/v1/private/any echo",
       "/v1/private/inner perceptron",
     ]);
     for (const { path, name, value } of unified) {
+      // They are answered as streams alone.
+      if (`${path} ${name}`.includes("streamed")) continue;
       const { status, body } = await post(`${urlOf(gateway)}${path}`, value);
       expect({ path, name, status, header: body.header }).toMatchObject({ path, name, status: 200 });
     }
+  });
+
+  test("has for every service examples that are answered as a stream as well, frame by frame as it says", async () => {
+    const document = await documentAt("/openapi.json");
+    const compiler = new Ajv2020({ strict: false, logger: false });
+    compiler.addSchema({ ...document, $id: "openapi" });
+    const asked: string[] = [];
+    for (const { path, name, value } of examplesOf(document).filter((example) => example.path.startsWith("/v1/"))) {
+      const { content } = document.paths[path]?.post?.responses[200] ?? expect.unreachable();
+      for (const accept of ["text/event-stream", "application/x-ndjson"]) {
+        const frames = await framesOf(path, accept, value);
+        const check = compiler.getSchema(`openapi${content[accept]?.schema.$ref}`) ?? expect.unreachable();
+        for (const frame of frames) {
+          expect({ path, frame, valid: check(frame), errors: check.errors }).toMatchObject({ valid: true });
+          expect(frame.header.code).toBe(0);
+        }
+        expect([2, 3]).toContain(frames.at(-1)?.header.status ?? expect.unreachable());
+        asked.push(`${path} ${name}`);
+      }
+    }
+    expect(new Set(asked).size).toBe(11);
+    const { content } = document.paths["/v1/private/streamed"]?.post?.responses[200] ?? expect.unreachable();
+    expect(Object.keys(content)).toEqual(["text/event-stream", "application/x-ndjson"]);
+  });
+
+  test("has for every service a session over WebSocket that is held as it says", async () => {
+    const document = await documentAt("/openapi.json");
+    const compiler = new Ajv2020({ strict: false, logger: false });
+    addFormats.default(compiler);
+    compiler.addSchema({ ...document, $id: "openapi" });
+    const whole = new Map(examplesOf(document).map(({ path, value }) => [path, value]));
+    const held: string[] = [];
+    for (const [path, { get: operation }] of Object.entries(document.paths)) {
+      if (operation?.operationId?.startsWith("session_") !== true || /any|inner/.test(path)) continue;
+      const id = path.replace("/v1/private/", "");
+      const schemaOf = (name: string) => compiler.getSchema(`openapi#/components/schemas/${id}.${name}`);
+      const sent = document.components.schemas[`${id}.SessionFrame`]?.examples ?? [whole.get(path)];
+      const check = schemaOf("SessionFrame") ?? schemaOf("Request") ?? expect.unreachable();
+      const checkFrame = schemaOf("Frame") ?? expect.unreachable();
+      const socket = await openSocket(`${urlOf(gateway)}${path}`);
+      for (const frame of sent) {
+        expect({ id, frame, valid: check(frame), errors: check.errors }).toMatchObject({ valid: true });
+        socket.send(frame);
+      }
+      expect(await socket.closed).toMatchObject({ code: 1000 });
+      for (const frame of socket.frames) {
+        expect({ id, frame, valid: checkFrame(frame), errors: checkFrame.errors }).toMatchObject({ valid: true });
+      }
+      held.push(`${id} ${sent.length} ${socket.frames.length}`);
+    }
+    // What a service that streams answers is a word that the session is open, and here a result for each frame.
+    expect(held).toEqual([
+      "echo 3 4",
+      "mmocr 1 1",
+      "typed 1 1",
+      "patterned 1 1",
+      "streamed 3 4",
+      "perceptron 1 1",
+      "two-inputs 1 1",
+    ]);
+    const refused = await get("/v1/private/streamed");
+    expect(document.paths["/v1/private/streamed"]?.get?.responses).toHaveProperty(String(refused.status));
   });
 
   test("has for every model a request of the Open Inference Protocol, in JSON or binary, which is answered as it says", async () => {
