@@ -8,6 +8,7 @@ import { compileService } from "../schema/compile.ts";
 import { mmocrDefinition } from "../schema/mmocr.cases.ts";
 import { validate } from "../schema/validate.ts";
 import type { ApiDescriber, DescribedService } from "./api-part.ts";
+import { connectDescriber } from "./connect/describer.ts";
 import { gatewayDocument, serviceDocument } from "./document.ts";
 import { exampleRequest } from "./example.ts";
 import { openInferenceDescriber } from "./oip/describer.ts";
@@ -91,7 +92,9 @@ describe("gatewayDocument()", () => {
           parametersSchema: JSON.stringify(two),
           headerSchema: "",
         });
-        const document = gatewayDocument(sources([service], [unifiedDescriber, openInferenceDescriber]));
+        const document = gatewayDocument(
+          sources([service], [unifiedDescriber, openInferenceDescriber, connectDescriber]),
+        );
         const { valid, errors } = await new Validator().validate(JSON.parse(JSON.stringify(document)));
         expect({ valid, errors }).toEqual({ valid: true, errors: undefined });
       },

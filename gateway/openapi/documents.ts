@@ -1,5 +1,6 @@
 import type { ServedConfiguration } from "../service-set.ts";
 import type { ApiDescriber, DescribedCategory, DescribedService } from "./api-part.ts";
+import { connectDescriber } from "./connect/describer.ts";
 import { type DocumentSources, gatewayDocument, serviceDocument } from "./document.ts";
 import { openInferenceDescriber } from "./oip/describer.ts";
 import { type BinaryExample, binaryExample } from "./oip/example.ts";
@@ -15,7 +16,7 @@ export interface Documents {
 }
 
 /** One line for each protocol. */
-const describers: readonly ApiDescriber[] = [unifiedDescriber, openInferenceDescriber];
+const describers: readonly ApiDescriber[] = [unifiedDescriber, openInferenceDescriber, connectDescriber];
 
 /**
  * Makes documents of what is served now. They are made anew when that has changed, or when a loader has told another

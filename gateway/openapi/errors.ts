@@ -11,6 +11,8 @@ export interface ErrorForm {
   readonly name: string;
   /** What a caller gets. */
   readonly example: (row: ErrorRow) => unknown;
+  /** The HTTP status of a reason, where it is not the table's. */
+  readonly statusOf?: (reason: Reason) => number;
 }
 
 /** The unified protocol's. */
@@ -27,17 +29,19 @@ export interface ErrorRow {
   readonly isLater: boolean;
 }
 
-const rows: readonly ErrorRow[] = Object.keys(errorTable)
-  .filter(isReason)
-  .filter((reason) => !unanswered.has(reason))
-  .map((reason) => {
-    const { httpStatus, legacyCode, retry } = errorTable[reason];
-    return { reason, status: httpStatus, code: legacyCode, isLater: retry !== "never" };
-  });
+function rowsOf({ statusOf = (reason) => errorTable[reason].httpStatus }: ErrorForm): readonly ErrorRow[] {
+  return Object.keys(errorTable)
+    .filter(isReason)
+    .filter((reason) => !unanswered.has(reason))
+    .map((reason) => {
+      const { legacyCode, retry } = errorTable[reason];
+      return { reason, status: statusOf(reason), code: legacyCode, isLater: retry !== "never" };
+    });
+}
 
 /** The answers of the error table by their names under `#/components/responses`, one for each HTTP status. */
 export function errorResponses(form: ErrorForm): Readonly<Record<string, JsonObject>> {
-  const groups = [...groupedByStatus(rows)];
+  const groups = [...groupedByStatus(rowsOf(form))];
   return Object.fromEntries(groups.map(([status, group]) => [`${form.name}${status}`, responseFrom(form, group)]));
 }
 
@@ -46,7 +50,7 @@ export function errorResponses(form: ErrorForm): Readonly<Record<string, JsonObj
  * own by error code.
  */
 export function errorRefs(form: ErrorForm, codeMap: ReadonlyMap<number, number>): Readonly<Record<string, JsonObject>> {
-  const usual = rows.filter(({ code }) => !codeMap.has(code));
+  const usual = rowsOf(form).filter(({ code }) => !codeMap.has(code));
   const own = [...codeMap].map(([code, status]) => ({ status, code }));
   const refs = [...groupedByStatus(usual).keys()].map((status) => [String(status), refOf(form, status)]);
   const inline = [...groupedByStatus(own)]

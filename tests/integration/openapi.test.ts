@@ -309,25 +309,33 @@ describe("the OpenAPI document of a gateway", () => {
     expect((await get("/openapi/nobody.bin")).status).toBe(404);
   });
 
-  test("has for every model a request to generate, which is answered as it says, and as a stream", async () => {
+  test("has for every call by Connect examples that are answered as it says, and its errors' statuses", async () => {
     const document = await documentAt("/openapi.json");
     const compiler = new Ajv2020({ strict: false, logger: false });
     compiler.addSchema({ ...document, $id: "openapi" });
     const asked: string[] = [];
-    for (const { path, value } of examplesOf(document).filter((example) => example.path.includes("/generate"))) {
-      const response = await fetch(`${urlOf(gateway)}${path}`, { method: "POST", body: JSON.stringify(value) });
-      asked.push(`${path} ${response.status}`);
-      const text = (await response.text()).replace(/^data: /, "");
-      const [, id] = /models\/(.*)\//.exec(path) ?? [];
-      const check = compiler.getSchema(`openapi#/components/schemas/${id}.Generated`) ?? expect.unreachable();
-      expect({ path, valid: check(JSON.parse(text)), errors: check.errors }).toMatchObject({ valid: true });
+    for (const { path, name, value } of examplesOf(document).filter((example) => example.path.startsWith("/athena"))) {
+      const at = `#/paths/${path.replaceAll("/", "~1")}/post`;
+      const sent = compiler.compile({ $ref: `openapi${at}/requestBody/content/application~1json/schema` });
+      const got = compiler.compile({ $ref: `openapi${at}/responses/200/content/application~1json/schema` });
+      expect({ name, valid: sent(value), errors: sent.errors }).toMatchObject({ valid: true });
+      const { status, body } = await post(`${urlOf(gateway)}${path}`, value);
+      expect({ name, status, body, valid: got(body), errors: got.errors }).toMatchObject({ status: 200, valid: true });
+      asked.push(`${path.replace("/athena.v1.", "")} ${name}`);
     }
-    expect(asked).toEqual(
-      ["echo", "mmocr", "typed", "patterned", "perceptron", "two-inputs"].flatMap((id) => [
-        `/v2/models/${id}/generate 200`,
-        `/v2/models/${id}/generate_stream 200`,
-      ]),
-    );
+    const services = ["echo", "mmocr", "typed", "patterned", "streamed", "perceptron", "two-inputs"];
+    expect(asked).toEqual([
+      "CatalogService/ListServices all",
+      ...services.filter((id) => id !== "streamed").map((id) => `InferenceService/Infer ${id}`),
+      ...services.map((id) => `CatalogService/DescribeService ${id}`),
+    ]);
+    const path = "/athena.v1.InferenceService/Infer";
+    const check = compiler.getSchema("openapi#/components/schemas/ConnectError") ?? expect.unreachable();
+    for (const value of [{ service: "nobody" }, { service: "echo" }, { service: "streamed" }, { other: 1 }, "{"]) {
+      const { status, body } = await post(`${urlOf(gateway)}${path}`, value);
+      expect(document.paths[path]?.post?.responses).toHaveProperty(String(status));
+      expect({ value, valid: check(body), status: status < 400 }).toEqual({ value, valid: true, status: false });
+    }
   });
 
   test("describes every page of the Open Inference Protocol that answers, as it answers", async () => {
@@ -403,39 +411,5 @@ describe("the OpenAPI document of a gateway", () => {
       after = await (await get("/openapi.json")).text();
     }
     expect(after).toContain('"slow"');
-  });
-});
-
-describe("the page about the services", () => {
-  test("is made of the gateway's own files alone", async () => {
-    const response = await get("/docs");
-    expect(response.headers.get("content-security-policy")).toContain("default-src 'none'; script-src 'self'");
-    const page = await response.text();
-    const files = [...page.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path = ""]) => path);
-    expect(files.filter((path) => path !== "data:," && !path.startsWith("/docs/"))).toEqual([]);
-    for (const path of files.filter((file) => file !== "data:,")) {
-      const file = await get(path);
-      expect([path, file.status, file.headers.get("cache-control")]).toEqual([
-        path,
-        200,
-        expect.stringContaining("immutable"),
-      ]);
-      expect((await file.text()).length).toBeGreaterThan(100);
-    }
-    expect(page).not.toMatch(/<script>|style=/);
-  });
-
-  test("is where the predecessor's was led to", async () => {
-    for (const path of ["/swagger/index.html", "/swagger", "/docs/"]) {
-      const response = await get(path);
-      expect([response.status, response.headers.get("location")]).toEqual([302, "/docs"]);
-    }
-  });
-
-  test("leaves every other request to the services", async () => {
-    expect((await post(`${urlOf(gateway)}/docs`, {})).body.header).toMatchObject({
-      message: "service 'docs' not found",
-    });
-    expect((await get("/docs/other.js")).status).toBe(404);
   });
 });

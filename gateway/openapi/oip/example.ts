@@ -58,7 +58,10 @@ export function binaryExample(service: CompiledService): BinaryExample | undefin
 /** A request to `generate` that the gateway accepts for a service; undefined where none could be made. */
 export function generateExample(service: CompiledService): JsonObject | undefined {
   const make = (tensors: readonly SampleTensor[], parameters: JsonObject) => {
-    const members = tensors.map((tensor) => generateMember(service, tensor)).filter((member) => member !== undefined);
+    const all = tensors.map((tensor) => generateMember(service, tensor)).filter((member) => member !== undefined);
+    const needed = all.filter(([name]) => name === "text_input" || service.inputByName.get(name)?.required);
+    // Of inputs that need not be there, each may make another one too much, as a prompt does beside a chat's messages.
+    const members = needed.length === 0 ? all : needed;
     if (members.length === 0) return;
     const named = Object.keys(parameters).length === 0 ? {} : { parameters };
     const value = { ...Object.fromEntries(members), ...named };

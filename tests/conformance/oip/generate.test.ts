@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { cp, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Ajv2020 } from "ajv/dist/2020.js";
 import type { LogLine, ServiceProcess } from "../../../cli/service-process.ts";
 import { type ModelServer, startLitserve } from "../../fixtures/remote/model-servers.ts";
 import { startGateway, urlOf } from "../../integration/cluster.ts";
@@ -196,4 +197,34 @@ describe("generate_stream", () => {
     await eventually(() => left().length > 0);
     expect(left()).toMatchObject([{ msg: "session", protocol: "oip", service: "speller" }]);
   });
+});
+
+interface Operation {
+  readonly requestBody: {
+    readonly content: {
+      readonly "application/json": { readonly examples?: { readonly request: { readonly value: unknown } } };
+    };
+  };
+}
+
+test("the document of a gateway has a request to generate for each model, which is answered as it says", async () => {
+  const document = (await (await fetch(`${urlOf(gateway)}/openapi.json`)).json()) as {
+    paths: Record<string, { post: Operation }>;
+  };
+  const compiler = new Ajv2020({ strict: false, logger: false });
+  compiler.addSchema({ ...document, $id: "openapi" });
+  const asked: string[] = [];
+  for (const [path, { post }] of Object.entries(document.paths)) {
+    const [, id, kind] = /^\/v2\/models\/(.*)\/(generate|generate_stream)$/.exec(path) ?? [];
+    if (id === undefined) continue;
+    const { value } = post.requestBody.content["application/json"].examples?.request ?? expect.unreachable(path);
+    const check = compiler.getSchema(`openapi#/components/schemas/${id}.Generated`) ?? expect.unreachable();
+    const all = kind === "generate" ? [(await generate(id, value)).body] : await events(id, value);
+    for (const answer of all)
+      expect({ path, valid: check(answer), errors: check.errors }).toMatchObject({ valid: true });
+    asked.push(`${id} ${kind}`);
+  }
+  const models = ["once", "both", "chat", "tensors", "perceptron", "picture"];
+  const both = models.flatMap((id) => [`${id} generate`, `${id} generate_stream`]);
+  expect(asked).toEqual([...both, "speller generate_stream"]);
 });
