@@ -59,12 +59,20 @@ describe("gatewayDocument()", () => {
     expect(serviceDocument("nobody", sources([]))).toBeUndefined();
   });
 
-  test("asks for credentials where callers must say who they are", () => {
+  test("asks for one of the credentials that admission takes where callers must say who they are", () => {
     const document = gatewayDocument({ ...sources([described()]), isProtected: true });
     expect(document).toMatchObject({
-      security: [{ bearer: [] }],
-      components: { securitySchemes: { bearer: { type: "http" } } },
+      security: [{ bearer: [] }, { apiKey: [] }, { signature: [] }, { urlSignature: [] }],
+      components: {
+        securitySchemes: {
+          bearer: { type: "http", scheme: "bearer" },
+          apiKey: { type: "apiKey", in: "header", name: "X-Api-Key" },
+          signature: { type: "http", scheme: "hmac" },
+          urlSignature: { type: "apiKey", in: "query", name: "authorization" },
+        },
+      },
     });
+    expect(gatewayDocument(sources([described()]))).not.toHaveProperty("security");
   });
 
   test("is a document for any names and schemas that a definition may have", async () => {

@@ -1,4 +1,5 @@
 import type { ApiDescriber, ApiPart, DocumentScope, JsonObject } from "./api-part.ts";
+import { securityRequirements, securitySchemes } from "./security.ts";
 
 /** What documents are made of. */
 export interface DocumentSources extends DocumentScope {
@@ -61,12 +62,12 @@ function documentFrom(
     servers: [{ url: "/" }],
     // A service's calls stand together, whatever their protocol; what is asked of no service, by its protocol.
     tags: [...tagsOf(scope), ...all.flatMap(({ tags = [] }) => tags)],
-    ...(isProtected ? { security: [{ bearer: [] }] } : {}),
+    ...(isProtected ? { security: securityRequirements } : {}),
     paths: merged("paths"),
     components: {
       schemas: merged("schemas"),
       responses: merged("responses"),
-      ...(isProtected ? { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } } : {}),
+      ...(isProtected ? { securitySchemes } : {}),
     },
   };
 }

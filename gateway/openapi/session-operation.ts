@@ -36,6 +36,10 @@ export function sessionOperation({ id, sent, received, codeMap }: SessionTold): 
         description: "The connection is a WebSocket.",
         headers: { "Sec-WebSocket-Protocol": { description: "The chosen subprotocol.", schema: { type: "string" } } },
       },
+      "426": {
+        description: "The client speaks another version of WebSockets.",
+        headers: { "Sec-WebSocket-Version": { description: "That which is spoken here.", schema: { const: "13" } } },
+      },
       ...Object.fromEntries(Object.entries(errors).filter(([status]) => statuses.has(status))),
     },
   };

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { addressOf, type LogLine, type ServiceProcess } from "../../cli/service-process.ts";
+import { signedHeaders, signedUrl } from "../../gateway/admission/test-signer.ts";
 import { newKey } from "./api-key.ts";
 import { type Answer, echoEnvelope, echoedText, post, startGateway, startLoader, urlOf } from "./cluster.ts";
 import { type Frame, frameOf, openSocket } from "./websocket-client.ts";
@@ -40,7 +41,10 @@ beforeAll(async () => {
   loader = await startLoader(["echo"]);
   keys = Bun.serve({ hostname: "127.0.0.1", port: 0, fetch: () => Response.json({ keys: [publicKey] }) });
   const jwksUrl = `http://127.0.0.1:${keys.port}/keys`;
-  const options = { admission: { ...admission, tokens: [{ issuer: issuerName, audience: "athena", jwksUrl }] } };
+  const options = {
+    docs: true,
+    admission: { ...admission, tokens: [{ issuer: issuerName, audience: "athena", jwksUrl }] },
+  };
   gateway = await startGateway([{ id: "echo", endpoints: [urlOf(loader)] }], options, (line) => {
     if (line.msg === "request") logged.push(line);
   });
@@ -69,6 +73,32 @@ async function eventually(condition: () => Promise<boolean> | boolean): Promise<
   }
   return false;
 }
+
+describe("the documents of a gateway with admission", () => {
+  test("name every way to say who one is, each of which works", async () => {
+    const document = await (await fetch(`${urlOf(gateway)}/openapi.json`)).json();
+    const { host } = new URL(url);
+    const body = JSON.stringify(echoEnvelope("said"));
+    const signer = { key: "asf-key", secret, date: new Date().toUTCString(), host, path: "/v1/private/echo", body };
+    const signed = signedHeaders(signer);
+    const ways: Readonly<Record<string, { readonly to?: string; readonly headers?: Record<string, string> }>> = {
+      bearer: { headers: bearer(known.key) },
+      apiKey: { headers: { "x-api-key": known.key } },
+      signature: {
+        headers: Object.fromEntries(
+          ["authorization", "date", "digest", "host"].map((name) => [name, signed.header(name) ?? ""]),
+        ),
+      },
+      urlSignature: { to: `${urlOf(gateway)}${signedUrl(signer).target()}` },
+    };
+    const schemes = Object.keys(document.components.securitySchemes);
+    expect(document.security).toEqual(schemes.map((name) => ({ [name]: [] })));
+    for (const name of schemes) {
+      const { to = url, headers = {} } = ways[name] ?? expect.unreachable();
+      expect([name, (await post(to, body, headers)).status]).toEqual([name, 200]);
+    }
+  });
+});
 
 describe("an API key", () => {
   test("lets its app in, in either header, and names it in the access log", async () => {

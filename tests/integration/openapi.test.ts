@@ -272,8 +272,19 @@ describe("the OpenAPI document of a gateway", () => {
       "perceptron 1 1",
       "two-inputs 1 1",
     ]);
-    const refused = await get("/v1/private/streamed");
-    expect(document.paths["/v1/private/streamed"]?.get?.responses).toHaveProperty(String(refused.status));
+  });
+
+  test("says what a request gets that becomes no WebSocket", async () => {
+    const document = await documentAt("/openapi.json");
+    const { responses } = document.paths["/v1/private/streamed"]?.get ?? expect.unreachable();
+    const handshake = { connection: "upgrade", upgrade: "websocket", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==" };
+    for (const [headers, status] of [
+      [{}, 405] as const,
+      [{ ...handshake, "sec-websocket-version": "8" }, 426] as const,
+    ]) {
+      expect((await fetch(`${urlOf(gateway)}/v1/private/streamed`, { headers })).status).toBe(status);
+      expect(responses).toHaveProperty(String(status));
+    }
   });
 
   test("has for every model a request of the Open Inference Protocol, in JSON or binary, which is answered as it says", async () => {
