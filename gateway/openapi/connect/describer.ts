@@ -84,7 +84,7 @@ function pathOf(method: DescMethod, operation: JsonObject): Readonly<Record<stri
     parameters: [timeoutHeader],
     responses: {
       "200": {
-        description: "The answer; members that are as without a word are left out.",
+        description: "The answer, in which protobuf's JSON leaves out what is empty, 0 or false.",
         ...(method.parent === InferenceService ? { headers: { "athena-sid": sid } } : {}),
         content: { "application/json": { schema: schemaRef(method.output.typeName) } },
       },

@@ -15,25 +15,31 @@ import { type ExampleRequest, exampleRequest } from "../example.ts";
 export function exampleMessage(service: CompiledService): unknown {
   const example = exampleRequest(service);
   if (example === undefined) return undefined;
-  const message = messageFrom(service.id, example);
-  return isAccepted(service, message) ? toJson(InferRequestSchema, message) : undefined;
+  // A status says nothing in a message, but a service may ask for it.
+  const messages = [false, true].map((hasStatus) => messageFrom(service.id, example, hasStatus));
+  const message = messages.find((candidate) => isAccepted(service, candidate));
+  return message && toJson(InferRequestSchema, message);
 }
 
-function messageFrom(service: string, example: ExampleRequest): InferRequest {
+function messageFrom(
+  service: string,
+  { header, parameter, payload }: ExampleRequest,
+  hasStatus: boolean,
+): InferRequest {
   // One set of parameters, whatever a schema file calls it.
-  const [parameters] = Object.values(example.parameter);
-  const { payload } = decodeEnvelope(JSON.stringify(example));
-  const parts = payload.map(({ name, type, data, attributes }) => ({
-    name,
-    type,
-    data,
-    attributes: textsOf(attributes),
-  }));
-  const values = isRecord(parameters) ? parameters : {};
-  return create(InferRequestSchema, { service, headers: textsOf(example.header), parameters: textsOf(values), parts });
+  const [parameters] = Object.values(parameter);
+  const { payload: lifted } = decodeEnvelope(JSON.stringify({ payload }));
+  const parts = lifted.map(({ attributes, ...part }) => ({ ...part, attributes: textsOf(attributes, hasStatus) }));
+  return create(InferRequestSchema, {
+    service,
+    headers: textsOf(header, hasStatus),
+    parameters: textsOf(isRecord(parameters) ? parameters : {}, true),
+    parts,
+  });
 }
 
-function textsOf(values: Readonly<Record<string, unknown>>): Record<string, string> {
+function textsOf({ status, ...rest }: Readonly<Record<string, unknown>>, hasStatus: boolean): Record<string, string> {
+  const values = hasStatus && status !== undefined ? { status, ...rest } : rest;
   return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, textFromValue(value)]));
 }
 
