@@ -67,7 +67,7 @@ describe("gatewayDocument()", () => {
         securitySchemes: {
           bearer: { type: "http", scheme: "bearer" },
           apiKey: { type: "apiKey", in: "header", name: "X-Api-Key" },
-          signature: { type: "http", scheme: "hmac" },
+          signature: { type: "apiKey", in: "header", name: "Authorization" },
           urlSignature: { type: "apiKey", in: "query", name: "authorization" },
         },
       },

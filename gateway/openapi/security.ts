@@ -5,10 +5,12 @@ export const securitySchemes: Readonly<Record<string, JsonObject>> = {
   bearer: { type: "http", scheme: "bearer", description: "An API key, or a JWT of an issuer that the gateway knows." },
   apiKey: { type: "apiKey", in: "header", name: "X-Api-Key", description: "An API key." },
   signature: {
-    type: "http",
-    scheme: "hmac",
+    // As the scheme `hmac` it would be one that no tool knows.
+    type: "apiKey",
+    in: "header",
+    name: "Authorization",
     description: [
-      'An HMAC-SHA256 in base64: `Authorization: hmac api_key="...", algorithm="hmac-sha256", headers="host date request-line digest", signature="..."`, beside `Date` and `Digest`.',
+      '`hmac api_key="...", algorithm="hmac-sha256", headers="host date request-line digest", signature="..."`, beside `Date` and `Digest`: an HMAC-SHA256 in base64.',
       "What is signed are the lines `host: ...`, `date: ...`, the request line, and `digest: ...` where the body is covered.",
     ].join(" "),
   },
