@@ -28,7 +28,7 @@ export function sessionOperation({ id, sent, received, codeMap }: SessionTold): 
     summary: `Opens a WebSocket for a session with ${id}`,
     description: [
       `Each frame is one message. The caller's are ${sent}; the gateway's are \`${received}\`: one as soon as the session is open, and one for each result.`,
-      "After the last result the gateway closes with 1000, after an error frame with a code that says whose fault it is. Failures that come before any frame, such as that of a gateway that is busy, are told in a frame too.",
+      "After the last result the gateway closes with 1000, after an error's frame with a code that says whose fault it is. A gateway that is busy says so in a frame too.",
     ].join("\n\n"),
     parameters,
     responses: {

@@ -38,9 +38,8 @@ function describeService({ id, compiled, plan }: DescribedService): ApiPart | un
       ...errorRefs(unifiedErrors, plan.codeMap),
     },
   };
-  const sent = definition.stream
-    ? `\`${names.sent}\`, whose examples are a session`
-    : `\`${names.request}\`: one frame is the whole request`;
+  const streamed = session === undefined ? `\`${names.sent}\`` : `\`${names.sent}\`, whose examples are a session`;
+  const sent = definition.stream ? streamed : `\`${names.request}\`: one frame is the whole request`;
   const get = sessionOperation({ id, sent, received: names.frame, codeMap: plan.codeMap });
   const at = (name: string) => `#/components/schemas/${name}`;
   const sentSchema = () => ({
@@ -68,6 +67,7 @@ function describeCategory(category: DescribedCategory): ApiPart {
   });
   const frame = `${plan.id}.Frame`;
   const once = reached.filter(({ definition }) => definition.once);
+  const onlyStreams = once.length === 0 && reached.length > 0;
   const operation = {
     operationId: `call_${plan.id}`,
     tags: [plan.id],
@@ -87,7 +87,7 @@ function describeCategory(category: DescribedCategory): ApiPart {
       },
     },
     responses: {
-      "200": answer("The chosen service's answer", anyOf(once.map(responseSchema)), frame),
+      "200": answer("The chosen service's answer", onlyStreams ? undefined : anyOf(once.map(responseSchema)), frame),
       ...errorRefs(unifiedErrors, new Map()),
     },
   };

@@ -97,6 +97,7 @@ beforeAll(async () => {
           ],
         },
         { id: "inner", rules: [{ service: "perceptron" }] },
+        { id: "flow", rules: [{ service: "streamed" }] },
       ],
     },
   );
@@ -179,7 +180,7 @@ async function headOf(answer: Response): Promise<unknown> {
 describe("the OpenAPI document of a gateway", () => {
   test("is one, and so is that of each service and category", async () => {
     const services = ["echo", "s0echo", "mmocr", "typed", "patterned", "streamed", "perceptron", "two-inputs"];
-    const ids = [...services, "any", "inner"];
+    const ids = [...services, "any", "inner", "flow"];
     for (const path of ["/openapi.json", ...ids.map((id) => `/openapi/${id}.json`)]) {
       const response = await get(path);
       expect(response.headers.get("content-type")).toBe("application/json; charset=utf-8");
@@ -205,6 +206,7 @@ describe("the OpenAPI document of a gateway", () => {
       "/v1/private/any streamed",
       "/v1/private/any echo",
       "/v1/private/inner perceptron",
+      "/v1/private/flow streamed",
     ]);
     for (const { path, name, value } of unified) {
       // They are answered as streams alone.
@@ -232,9 +234,11 @@ describe("the OpenAPI document of a gateway", () => {
         asked.push(`${path} ${name}`);
       }
     }
-    expect(new Set(asked).size).toBe(11);
-    const { content } = document.paths["/v1/private/streamed"]?.post?.responses[200] ?? expect.unreachable();
-    expect(Object.keys(content)).toEqual(["text/event-stream", "application/x-ndjson"]);
+    expect(new Set(asked).size).toBe(12);
+    for (const id of ["streamed", "flow"]) {
+      const { content } = document.paths[`/v1/private/${id}`]?.post?.responses[200] ?? expect.unreachable();
+      expect(Object.keys(content)).toEqual(["text/event-stream", "application/x-ndjson"]);
+    }
   });
 
   test("has for every service a session over WebSocket that is held as it says", async () => {
@@ -245,7 +249,7 @@ describe("the OpenAPI document of a gateway", () => {
     const whole = new Map(examplesOf(document).map(({ path, value }) => [path, value]));
     const held: string[] = [];
     for (const [path, { get: operation }] of Object.entries(document.paths)) {
-      if (operation?.operationId?.startsWith("session_") !== true || /any|inner/.test(path)) continue;
+      if (operation?.operationId?.startsWith("session_") !== true || /any|inner|flow/.test(path)) continue;
       const id = path.replace("/v1/private/", "");
       const schemaOf = (name: string) => compiler.getSchema(`openapi#/components/schemas/${id}.${name}`);
       const sent = document.components.schemas[`${id}.SessionFrame`]?.examples ?? [whole.get(path)];
