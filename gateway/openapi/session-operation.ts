@@ -13,7 +13,7 @@ export interface SessionTold {
 }
 
 /** The statuses of a request that becomes no WebSocket. */
-const refusals = [401, 403, 404, 405, 429, 503];
+const refusals = [400, 401, 403, 404, 405, 429, 503];
 
 /**
  * The GET that becomes a WebSocket, which OpenAPI has no words of its own for. The headers of its handshake are left out:
@@ -35,10 +35,6 @@ export function sessionOperation({ id, sent, received, codeMap }: SessionTold): 
       "101": {
         description: "The connection is a WebSocket.",
         headers: { "Sec-WebSocket-Protocol": { description: "The chosen subprotocol.", schema: { type: "string" } } },
-      },
-      "426": {
-        description: "The client speaks another version of WebSockets.",
-        headers: { "Sec-WebSocket-Version": { description: "That which is spoken here.", schema: { const: "13" } } },
       },
       ...Object.fromEntries(Object.entries(errors).filter(([status]) => statuses.has(status))),
     },

@@ -284,7 +284,7 @@ describe("the OpenAPI document of a gateway", () => {
     const handshake = { connection: "upgrade", upgrade: "websocket", "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==" };
     for (const [headers, status] of [
       [{}, 405] as const,
-      [{ ...handshake, "sec-websocket-version": "8" }, 426] as const,
+      [{ ...handshake, "sec-websocket-version": "8" }, 400] as const,
     ]) {
       expect((await fetch(`${urlOf(gateway)}/v1/private/streamed`, { headers })).status).toBe(status);
       expect(responses).toHaveProperty(String(status));
