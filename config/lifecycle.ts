@@ -27,7 +27,10 @@ export async function runUntilSignal(logger: Logger, start: () => Drainable | Pr
       }
       askedAt = performance.now();
       logger.info({ signal }, "draining");
-      const complete = await running.drain();
+      const complete = await running.drain().catch((error: unknown) => {
+        logger.error({ err: error }, "the drain failed");
+        return false;
+      });
       logger.info({ complete }, "stopped");
       process.exit(complete ? 0 : 1);
     };

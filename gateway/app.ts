@@ -125,7 +125,7 @@ export async function startGateway(path: string, logger: Logger): Promise<Gatewa
       const isComplete = await drainWithSessions([publicListener, grpcListener], sessions, drainTimeoutMs);
       served[Symbol.dispose]();
       running?.[Symbol.dispose]();
-      accessLog?.flush();
+      await accessLog?.flush();
       adminListener.close();
       return isComplete;
     },

@@ -4,7 +4,7 @@ import { createAccessLog } from "./access-log.ts";
 
 function linesOf(error?: ServingError): Record<string, unknown>[] {
   const lines: string[] = [];
-  const log = createAccessLog({ write: (line) => lines.push(line), flushSync() {} }, () => 7);
+  const log = createAccessLog({ write: (line) => lines.push(line), flush: (done) => done() }, () => 7);
   const entry = {
     sid: "s",
     service: "echo",
@@ -48,7 +48,7 @@ describe("the access log", () => {
 
   test("writes a session as one line, with its frames and its first result", () => {
     const lines: string[] = [];
-    const log = createAccessLog({ write: (line) => lines.push(line), flushSync() {} }, () => 7);
+    const log = createAccessLog({ write: (line) => lines.push(line), flush: (done) => done() }, () => 7);
     const entry = { sid: "s", service: "echo", protocol: "websocket", client: "::1", framesIn: 3, framesOut: 2 };
     const error = new ServingError("SESSION_TIMEOUT", "silent");
     log.writeSession({ ...entry, outcome: "OK", durationMs: 9.00049, firstResultMs: 1.5, error: undefined });

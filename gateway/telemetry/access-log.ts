@@ -56,15 +56,19 @@ export interface AccessLog {
   write(entry: AccessLogEntry): void;
   writeSession(entry: SessionLogEntry): void;
   writeLookup(entry: LookupLogEntry): void;
-  /** Writes out what is still in memory. */
-  flush(): void;
+  /** Writes out what is still in memory, or gives it up after a second. */
+  flush(): Promise<void>;
 }
 
 /** Where lines go. */
 export interface LineDestination {
   write(line: string): unknown;
-  flushSync(): void;
+  /** Calls back when everything is written, or cannot be. */
+  flush(done: () => void): void;
 }
+
+/** How long the last lines may take. */
+const lastWordsMs = 1000;
 
 /**
  * Builds the access log on standard output. Its lines gather in memory for up to 200 ms or 8 KiB: writing each at once
@@ -92,7 +96,15 @@ export function createAccessLog(destination: LineDestination = bufferedStdout(),
       write({ ...entry, ...sender, ...first }, durationMs, error, "session");
     },
     writeLookup: ({ error, durationMs, ...entry }) => write(entry, durationMs, error, "lookup"),
-    flush: () => destination.flushSync(),
+    flush: () =>
+      new Promise((resolve) => {
+        // Whoever read the lines may be gone, which must not keep the process from its end.
+        const timer = setTimeout(resolve, lastWordsMs);
+        destination.flush(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+      }),
   };
 }
 

@@ -1,4 +1,7 @@
 import { afterEach, describe, expect, test } from "bun:test";
+import { mkdtemp, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { addressOf, type LogLine, type ServiceProcess } from "../../cli/service-process.ts";
 import { echoEnvelope, echoedText, post, startGateway, startLoader, urlOf } from "./cluster.ts";
 
@@ -108,4 +111,24 @@ describe("the operator's pages", () => {
     expect(refused.headers.get("retry-after")).not.toBeNull();
     expect((await fetch(`${addressOf(gateway, "admin")}/healthz`)).status).toBe(200);
   });
+});
+
+test("a gateway whose log nobody reads any more ends as others do", async () => {
+  const file = join(await mkdtemp(join(tmpdir(), "athena-lifecycle-")), "gateway.json");
+  const local = { host: "127.0.0.1", port: 0 };
+  const services = [{ id: "echo", endpoints: ["http://127.0.0.1:1"] }];
+  await writeFile(file, JSON.stringify({ listen: local, grpcListen: local, admin: local, services }));
+  const child = Bun.spawn([process.execPath, "gateway/main.ts", "--config", file], {
+    stdout: "pipe",
+    stderr: "ignore",
+  });
+  let output = "";
+  for await (const chunk of child.stdout) {
+    output += new TextDecoder().decode(chunk);
+    if (output.includes('"listener":"public"')) break;
+  }
+  const [, address = ""] = /"listener":"public","url":"([^"]+)"/.exec(output) ?? [];
+  expect((await fetch(`${address}/nobody`, { method: "POST" })).status).toBe(404);
+  child.kill("SIGTERM");
+  expect(await child.exited).toBe(0);
 });
