@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { maxPriority } from "../proto/priority.ts";
+import { redisUrlMistake } from "./redis-url.ts";
 
 /** A priority as requests have it. */
 export const prioritySchema = z.int().min(-maxPriority).max(maxPriority);
@@ -129,7 +130,10 @@ const redisSchema = z
   .strictObject({
     url: z
       .string()
-      .regex(/^(rediss?|redis\+unix):\/\//, "expected redis://, rediss:// or redis+unix://")
+      .superRefine((url, context) => {
+        const message = redisUrlMistake(url);
+        if (message !== undefined) context.addIssue({ code: "custom", message });
+      })
       .optional(),
     /** The name of an environment variable that holds the URL, for one with a password. */
     urlEnv: z.string().min(1).optional(),

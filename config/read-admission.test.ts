@@ -71,6 +71,24 @@ redis: { urlEnv: NOT_SET_EITHER }`),
     ]);
   });
 
+  for (const url of ["redis://:hunter2@", "redis://u:hunter2@h:99999", "redis://u:hunter2@h/x", "http://u:hunter2@h"]) {
+    test(`names the key of a Redis that cannot be one, and no password: ${url.replace("hunter2", "...")}`, () => {
+      process.env.ADMISSION_REDIS = url;
+      const both = [
+        mistakesOf(`{ apps: [], redis: { url: "${url}" } }`).join("\n"),
+        mistakesOf("{ apps: [], redis: { urlEnv: ADMISSION_REDIS } }").join("\n"),
+      ];
+      delete process.env.ADMISSION_REDIS;
+      expect(both[0]).toContain("redis.url: expected ");
+      expect(both[1]).toContain("redis.urlEnv: in the environment variable ADMISSION_REDIS: expected ");
+      expect(both.join()).not.toContain("hunter2");
+    });
+  }
+
+  for (const url of ["redis://h", "rediss://u:p@h:6380/2", "redis://[::1]:6379", "redis+unix:///run/redis.sock"]) {
+    test(`takes a Redis at ${url}`, () => expect(mistakesOf(`{ apps: [], redis: { url: "${url}" } }`)).toEqual([]));
+  }
+
   test("refuses a key set that is none, without a word of what is in it", async () => {
     await Bun.write(join(folder, "keys.json"), '{"password": "hunter2"}');
     await Bun.write(join(folder, "keys.txt"), "hunter2");

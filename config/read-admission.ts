@@ -11,6 +11,7 @@ import {
   type TokenIssuerConfig,
 } from "./admission.ts";
 import { ConfigError, loadConfig } from "./load.ts";
+import { redisUrlMistake } from "./redis-url.ts";
 
 /** One app with everything that its block only named. */
 export interface AppConfig {
@@ -90,7 +91,7 @@ export function readAdmission(
     })),
     redis: block.redis && {
       ...block.redis,
-      url: block.redis.url ?? attempt("redis.urlEnv", () => variable(block.redis?.urlEnv ?? "")),
+      url: block.redis.url ?? attempt("redis.urlEnv", () => redisUrlOf(block.redis?.urlEnv ?? "")),
     },
   };
   if (mistakes.length > 0) throw new ConfigError("admission", mistakes);
@@ -129,6 +130,13 @@ function secretOf(entry: AppBlock["signatureKeys"][number], textOf: (path: strin
   const secret = entry.secretEnv === undefined ? textOf(entry.secretFile ?? "").trim() : variable(entry.secretEnv);
   if (secret.length < 16) throw new Error("the secret has fewer than 16 characters");
   return secret;
+}
+
+function redisUrlOf(name: string): string {
+  const url = variable(name);
+  const mistake = redisUrlMistake(url);
+  if (mistake !== undefined) throw new Error(`in the environment variable ${name}: ${mistake}`);
+  return url;
 }
 
 function variable(name: string): string {
