@@ -1,5 +1,3 @@
-import { hostOf } from "./http.ts";
-
 /** The origins of web pages, as browsers name them in the header Origin. */
 export interface Origins {
   /** Whether every origin is among them. */
@@ -27,17 +25,4 @@ export function createOrigins(patterns: readonly string[]): Origins {
           /^[a-z0-9_.-]+$/.test(origin.slice(before.length, -after.length)),
       ),
   };
-}
-
-/** Whether a request's page came from the host that the request is for, as its browser says or as the two names do. */
-export function isOwnOrigin(origin: string, headers: Headers): boolean {
-  // No page can write this header. Browsers send it where TLS or loopback keeps others from writing it too.
-  if (headers.get("sec-fetch-site") === "same-origin") return true;
-  if (!URL.canParse(origin)) return false;
-  const { protocol, host } = new URL(origin);
-  // file: has none, nor has a request over HTTP/1.0.
-  if (host === "") return false;
-  // Written as the origin is: without the port that its scheme has anyway.
-  const own = `${protocol}//${hostOf(headers)}`;
-  return URL.canParse(own) && new URL(own).host === host;
 }

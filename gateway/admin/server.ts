@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { isForeignPage } from "../../config/own-origin.ts";
 import type { ReloadResult } from "../configuration/reload.ts";
 import type { GatewayMetrics } from "../telemetry/metrics.ts";
 
@@ -36,6 +37,7 @@ export function createAdmin(sources: AdminSources): Hono {
     context.body(await sources.metrics.render(), 200, { "content-type": sources.metrics.contentType }),
   );
   app.post("/reload", async (context) => {
+    if (isForeignPage(context.req.raw.headers)) return context.text("not for pages of other hosts\n", 403);
     const result = await sources.reload();
     return context.json(result, result.outcome === "refused" ? 400 : 200);
   });

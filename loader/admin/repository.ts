@@ -1,5 +1,6 @@
 import { ConfigError } from "../../config/load.ts";
 import type { Logger } from "../../config/logger.ts";
+import { isForeignPage } from "../../config/own-origin.ts";
 import { errorTable, ServingError } from "../../proto/errors.ts";
 import { ServiceState } from "../../proto/gen/athena/v1/service_pb.ts";
 import type { ServiceSet } from "../manifest/service-set.ts";
@@ -29,6 +30,7 @@ export async function answerRepository(
   const [, encodedId, action] = modelPath.exec(pathname) ?? [];
   if (!isIndex && action === undefined) return undefined;
   if (request.method !== "POST") return failure("expected POST", 405);
+  if (isForeignPage(request.headers)) return failure("not for pages of other hosts", 403);
   if (isIndex) return Response.json(indexOf(services));
   try {
     const id = decodeURIComponent(encodedId ?? "");

@@ -282,6 +282,17 @@ describe("a configuration that changes while services are called", () => {
     expect((await fetch(`${addressOf(gateway, "admin")}/reload`)).status).toBe(405);
   });
 
+  test("is not read for a web page of another host, which no preflight would keep from asking", async () => {
+    const reload = async (origin: string) => {
+      const method = "POST";
+      return (await fetch(`${addressOf(gateway, "admin")}/reload`, { method, headers: { origin } })).status;
+    };
+    await publish({ "gateway.yaml": "nothing: here" });
+    expect(await reload("https://evil.test")).toBe(403);
+    expect(await reload("null")).toBe(403);
+    expect(await reload(addressOf(gateway, "admin"))).toBe(400);
+  });
+
   test("is read at SIGHUP", async () => {
     const before = await readings("refused");
     gateway.kill("SIGHUP");

@@ -150,6 +150,19 @@ describe("the repository", () => {
     expect(metrics).not.toContain('athena_loader_slots_idle{service="second"}');
   });
 
+  test("is not for web pages of other hosts, which no preflight would keep from asking", async () => {
+    const admin = addressOf(loader, "admin");
+    const ask = async (path: string, origin: string) =>
+      (await fetch(`${admin}/v2/repository/models/${path}`, { method: "POST", headers: { origin } })).status;
+    expect(await ask("second/load", "https://evil.test")).toBe(403);
+    expect(await ask("first/unload", "null")).toBe(403);
+    expect((await repository("index")).body).toMatchObject([
+      { name: "first", state: "READY" },
+      { name: "second", state: "UNAVAILABLE", reason: "unloaded" },
+    ]);
+    expect(await ask("third/load", admin)).toBe(404);
+  });
+
   test("refuses names that lead elsewhere, unknown ones, and other methods", async () => {
     for (const name of ["third", "..%2f..", "%2e%2e%2fetc", "%ff", "a%00b"]) {
       const { status } = await repository(`models/${name}/load`);

@@ -1,5 +1,6 @@
+import { isOwnOrigin } from "../../../config/own-origin.ts";
 import { ServingError } from "../../../proto/errors.ts";
-import { isOwnOrigin } from "../origins.ts";
+import { hostOf } from "../http.ts";
 
 /** What a page may send anywhere without being asked; none at all is such a type too. */
 const simpleTypes: ReadonlySet<string> = new Set([
@@ -17,7 +18,12 @@ const simpleTypes: ReadonlySet<string> = new Set([
  */
 export function assertPreflighted(headers: Headers): void {
   const origin = headers.get("origin");
-  if (origin === null || headers.has("inference-header-content-length") || isOwnOrigin(origin, headers)) return;
+  if (
+    origin === null ||
+    headers.has("inference-header-content-length") ||
+    isOwnOrigin(origin, hostOf(headers), headers)
+  )
+    return;
   const mediaType = (headers.get("content-type") ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
   if (!simpleTypes.has(mediaType)) return;
   throw new ServingError(

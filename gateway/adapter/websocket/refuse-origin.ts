@@ -1,6 +1,8 @@
+import { isOwnOrigin } from "../../../config/own-origin.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import { errorResponse } from "../error-response.ts";
-import { isOwnOrigin, type Origins } from "../origins.ts";
+import { hostOf } from "../http.ts";
+import type { Origins } from "../origins.ts";
 import type { RpcObserver } from "../rpc-record.ts";
 
 /**
@@ -15,7 +17,7 @@ export function refuseOrigin(
 ): Response | undefined {
   const origin = headers.get("origin");
   // What is no browser sends none, or names the host that it calls.
-  if (origin === null || origins.has(origin) || isOwnOrigin(origin, headers)) return undefined;
+  if (origin === null || origins.has(origin) || isOwnOrigin(origin, hostOf(headers), headers)) return undefined;
   const sid = newSid();
   const error = new ServingError(
     "PERMISSION_DENIED",
