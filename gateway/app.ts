@@ -8,6 +8,7 @@ import { addPublicInference, type InferenceServiceOptions } from "./adapter/conn
 import { createConnectRoutes } from "./adapter/connect/routes.ts";
 import { allowOrigins } from "./adapter/cors.ts";
 import { createDocs, type DocsHandler } from "./adapter/docs.ts";
+import { refuseEarly } from "./adapter/early-refusal.ts";
 import { listenGrpc } from "./adapter/grpc.ts";
 import { addHealthService } from "./adapter/health.ts";
 import { createHttpAdapter, type HttpAdapterOptions } from "./adapter/http.ts";
@@ -271,6 +272,7 @@ function webSocketsFor(
   return {
     adapter,
     refuse: (request, clientAddress) => refuseOrigin(request, clientAddress, origins, shared),
+    answerRefused: (error, clientAddress) => refuseEarly(error, clientAddress, shared),
     maxFrameBytes: bounds.maxFrameBytes,
     pingTimeoutMs: bounds.pingTimeoutMs,
   };

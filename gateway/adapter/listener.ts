@@ -1,5 +1,6 @@
 import { drainServer } from "../../config/lifecycle.ts";
 import type { TcpListen } from "../../config/listen.ts";
+import { ServingError } from "../../proto/errors.ts";
 import type { HttpBindings } from "./http.ts";
 import type { WebSocketAdapter } from "./websocket/adapter.ts";
 import type { Connection } from "./websocket/connection.ts";
@@ -27,6 +28,8 @@ export interface WebSocketOptions {
   readonly adapter: WebSocketAdapter;
   /** Answers a request to upgrade that must not become a WebSocket; undefined for the others. */
   readonly refuse: (request: Request, clientAddress: string) => Response | undefined;
+  /** Answers a request to upgrade whose sender admission refused. */
+  readonly answerRefused: (error: ServingError, clientAddress: string) => Response;
   /** The largest frame that is taken; a larger one closes its connection with 1009. */
   readonly maxFrameBytes: number;
   /** How long a client may leave pings unanswered. */
@@ -61,7 +64,10 @@ export function listen(
       if (webSockets === undefined || !isUpgrade(request)) return answer();
       const refusal = webSockets.refuse(request, bindings.clientAddress);
       if (refusal !== undefined) return refusal;
-      return upgrade(request, server, webSockets.adapter).then((isUpgraded) => (isUpgraded ? undefined : answer()));
+      return upgrade(request, server, webSockets.adapter).then((end) => {
+        if (end === "upgraded") return undefined;
+        return end === "no upgrade" ? answer() : webSockets.answerRefused(end, bindings.clientAddress);
+      });
     },
     websocket: {
       maxPayloadLength: webSockets?.maxFrameBytes ?? 0,
@@ -110,16 +116,20 @@ function isUpgrade(request: Request): boolean {
   return isHandshake(request) && handshakeMistake(request) === undefined;
 }
 
-/** Turns a request into a WebSocket; false for one that is answered as a request. */
-async function upgrade(request: Request, server: Bun.Server<SocketData>, adapter: WebSocketAdapter): Promise<boolean> {
+/** Turns a request into a WebSocket, or says that it is to be answered as a request, or why it must not be. */
+async function upgrade(
+  request: Request,
+  server: Bun.Server<SocketData>,
+  adapter: WebSocketAdapter,
+): Promise<"upgraded" | "no upgrade" | ServingError> {
   try {
     const { connection, subprotocol } = await adapter.accept(request, server.requestIP(request)?.address ?? "");
     const headers: Record<string, string> = subprotocol === undefined ? {} : { "sec-websocket-protocol": subprotocol };
-    if (server.upgrade(request, { data: { connection }, headers })) return true;
+    if (server.upgrade(request, { data: { connection }, headers })) return "upgraded";
     connection.closed(1006, "the handshake failed");
-    return false;
-  } catch {
-    // A path of no service, or a sender who may not: the answer to a request says so, with a status.
-    return false;
+    return "no upgrade";
+  } catch (error) {
+    // What is at a path of no service the answer to a request says. Who may not would be asked a second time there.
+    return error instanceof ServingError && error.reason !== "SERVICE_NOT_FOUND" ? error : "no upgrade";
   }
 }

@@ -1,5 +1,5 @@
 import { ServingError } from "../../proto/errors.ts";
-import { errorResponse } from "./error-response.ts";
+import { refuseEarly } from "./early-refusal.ts";
 import type { HttpBindings } from "./http.ts";
 import type { RpcObserver } from "./rpc-record.ts";
 import { handshakeMistake, isHandshake, webSocketVersion } from "./websocket/handshake.ts";
@@ -8,16 +8,12 @@ import { handshakeMistake, isHandshake, webSocketVersion } from "./websocket/han
 export function refuseOddHandshake(
   request: Request,
   { clientAddress }: Pick<HttpBindings, "clientAddress">,
-  { observe, newSid }: Pick<RpcObserver, "observe" | "newSid">,
+  observer: Pick<RpcObserver, "observe" | "newSid">,
 ): Response | undefined {
   const mistake = isHandshake(request) ? handshakeMistake(request) : undefined;
   if (mistake === undefined) return undefined;
-  const sid = newSid();
-  const error = new ServingError("MALFORMED_ENVELOPE", mistake);
-  const response = errorResponse(error, sid, true);
+  const response = refuseEarly(new ServingError("MALFORMED_ENVELOPE", mistake), clientAddress, observer);
   // Tells a client of another version which one to take.
   response.headers.set("sec-websocket-version", webSocketVersion);
-  const seen = { protocol: "http", status: response.status, durationMs: 0, client: clientAddress } as const;
-  observe({ sid, service: "", outcome: error.reason, ...seen, error });
   return response;
 }

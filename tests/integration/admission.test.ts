@@ -277,6 +277,22 @@ describe("an app's limits", () => {
   });
 });
 
+test("a WebSocket that is refused is one decision of admission, and one request", async () => {
+  const counts = () =>
+    Promise.all([
+      metric('athena_gateway_admission_total{app="",decision="unauthenticated"}'),
+      metric('athena_gateway_requests_total{service="",outcome="UNAUTHENTICATED"}'),
+    ]);
+  const [decisions = 0, requests = 0] = await counts();
+  const handshake = { "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==", "sec-websocket-version": "13" };
+  const headers = { connection: "upgrade", upgrade: "websocket", ...handshake };
+  const answer = await fetch(url, { headers });
+  expect(answer.status).toBe(401);
+  expect(answer.headers.get("www-authenticate")).not.toBeNull();
+  expect(await answer.json()).toMatchObject({ header: { code: 10313, sid: answer.headers.get("athena-sid") } });
+  expect(await counts()).toEqual([decisions + 1, requests + 1]);
+});
+
 function echoEnvelopeOf(app: string, parameters: object = {}): object {
   return { header: { app_id: app }, parameter: { echo: parameters }, payload: { data: { text: "aGk=" } } };
 }

@@ -1,6 +1,6 @@
 import { isOwnOrigin } from "../../../config/own-origin.ts";
 import { ServingError } from "../../../proto/errors.ts";
-import { errorResponse } from "../error-response.ts";
+import { refuseEarly } from "../early-refusal.ts";
 import { hostOf } from "../http.ts";
 import type { Origins } from "../origins.ts";
 import type { RpcObserver } from "../rpc-record.ts";
@@ -13,18 +13,14 @@ export function refuseOrigin(
   { headers }: Request,
   clientAddress: string,
   origins: Origins,
-  { observe, newSid }: Pick<RpcObserver, "observe" | "newSid">,
+  observer: Pick<RpcObserver, "observe" | "newSid">,
 ): Response | undefined {
   const origin = headers.get("origin");
   // What is no browser sends none, or names the host that it calls.
   if (origin === null || origins.has(origin) || isOwnOrigin(origin, hostOf(headers), headers)) return undefined;
-  const sid = newSid();
   const error = new ServingError(
     "PERMISSION_DENIED",
     `pages of the origin '${origin.slice(0, 128)}' may not open WebSockets here: cors.origins does not name it`,
   );
-  const response = errorResponse(error, sid, true);
-  const seen = { protocol: "http", status: response.status, durationMs: 0, client: clientAddress } as const;
-  observe({ sid, service: "", outcome: error.reason, ...seen, error });
-  return response;
+  return refuseEarly(error, clientAddress, observer);
 }
