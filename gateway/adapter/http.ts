@@ -87,9 +87,13 @@ export function callFromContext(context: Context<{ Bindings: HttpBindings }>): C
   };
 }
 
-/** The host that a request is for, perhaps with its port, as its sender or the proxy before the gateway names it. */
+/**
+ * The host that a request is for, perhaps with its port, as its sender or the proxy before the gateway names it. Where there are
+ * several proxies each may add the host that it was asked for: the first is what the sender wanted.
+ */
 export function hostOf(headers: Headers): string {
-  return headers.get("x-forwarded-host") ?? headers.get("host") ?? "";
+  const [forwarded] = headers.get("x-forwarded-host")?.split(",", 1) ?? [];
+  return forwarded?.trim() ?? headers.get("host") ?? "";
 }
 
 /** What stands behind the host in an absolute URL. */
