@@ -79,7 +79,7 @@ export function callFromRpc(context: HandlerContext, service: string, version: s
 }
 
 /** Whether a handler's signal has aborted because the call's deadline has passed, and not because its caller is gone. */
-export function isLate({ reason }: AbortSignal): boolean {
+function isLate({ reason }: AbortSignal): boolean {
   return reason instanceof ConnectError && reason.code === Code.DeadlineExceeded;
 }
 
