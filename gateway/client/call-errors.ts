@@ -7,7 +7,7 @@ import { BodyTooLargeError } from "./http-response.ts";
 /** What a call that threw is told as. `caller` is the signal of the one who waits, `call` that of the call itself. */
 export function errorFromThrown(thrown: unknown, service: string, caller: AbortSignal, call: CallSignal): ServingError {
   if (thrown instanceof ServingError) return thrown;
-  if (caller.aborted) return canceledError(service);
+  if (caller.aborted) return canceledError(service, caller);
   if (call.timedOut) return timeoutError(service);
   if (thrown instanceof BodyTooLargeError || thrown instanceof FrameTooLargeError) {
     return new ServingError("OUTPUT_UNEXPECTED", `service '${service}' gave an answer that is too large`, {
@@ -29,8 +29,9 @@ export function lostError(service: string, cause: unknown): ServingError {
   });
 }
 
-/** The error of a call that nobody waits for any more. */
-export function canceledError(service: string): ServingError {
+/** The error of a call that nobody waits for any more: its caller is gone, or says itself that its time is over. */
+export function canceledError(service: string, { reason }: AbortSignal): ServingError {
+  if (reason instanceof ServingError && reason.reason === "DEADLINE_EXCEEDED") return timeoutError(service);
   return new ServingError("CANCELED", `the call of service '${service}' was canceled`);
 }
 

@@ -42,7 +42,7 @@ const refusedCode = 7;
 export function createStreamCaller(pool: Http2Pool, maxMessageBytes: number): StreamCaller {
   return async function* call(endpoint, open, inputs, { signal, timeoutMs }) {
     const { service } = open;
-    if (signal.aborted) throw canceledError(service);
+    if (signal.aborted) throw canceledError(service, signal);
     if (timeoutMs <= 0) throw timeoutError(service);
     using callSignal = createCallSignal(signal, timeoutMs);
     const source = inputs[Symbol.asyncIterator]();

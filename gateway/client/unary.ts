@@ -60,7 +60,7 @@ export function createUnaryCaller(pool: HttpPool): UnaryCaller {
   };
 
   return async (endpoint, method, request, service, { signal, timeoutMs }) => {
-    if (signal.aborted) throw canceledError(service);
+    if (signal.aborted) throw canceledError(service, signal);
     if (timeoutMs <= 0) throw timeoutError(service);
     using callSignal = createCallSignal(signal, timeoutMs);
     const init = { signal: callSignal.signal, timeoutMs };
