@@ -44,7 +44,8 @@ const maxHeaderListPairs = 200;
  * @throws Error when the address cannot be listened on.
  */
 export async function listenGrpc(address: TcpListen, options: GrpcOptions): Promise<Listener> {
-  const server = createServer({ settings, maxHeaderListPairs }, createHandler(options));
+  const rests = createRests();
+  const server = createServer({ settings, maxHeaderListPairs }, createHandler(options, rests));
   const sessions = new Set<ServerHttp2Session>();
   server.on("session", (session) => {
     sessions.add(session);
@@ -59,7 +60,10 @@ export async function listenGrpc(address: TcpListen, options: GrpcOptions): Prom
   };
   return {
     url: `http://${address.host}:${portOf(server)}`,
-    drain: (timeoutMs) => drain(server, sessions, timeoutMs, cut),
+    drain(timeoutMs) {
+      rests.hurry();
+      return drain(server, sessions, timeoutMs, cut);
+    },
     close() {
       server.close();
       cut();
@@ -73,7 +77,10 @@ type NodeHandler = (request: Http2ServerRequest, response: Http2ServerResponse) 
  * What connectNodeAdapter is, but for the input that a call leaves unread: the adapter destroys its stream, and Bun neither
  * reads on nor resets it then, so that a client which still sends would wait for ever.
  */
-function createHandler({ addServices, maxMessageBytes, jsonOptions, observer }: GrpcOptions): NodeHandler {
+function createHandler(
+  { addServices, maxMessageBytes, jsonOptions, observer }: GrpcOptions,
+  rests: Rests,
+): NodeHandler {
   const router = createConnectRouter({
     connect: false,
     grpcWeb: false,
@@ -95,7 +102,7 @@ function createHandler({ addServices, maxMessageBytes, jsonOptions, observer }: 
     if (handler === undefined) return refuse(refusalFromStatus(404));
     const call = callFrom(request, response);
     if (call instanceof ServingError) return refuse(call);
-    const letGo = (): void => discardRest(request);
+    const letGo = (): void => rests.discard(request);
     // What ends with an error while its client still sends is never finished for Bun: the end of the call tells of it as well.
     response.once("finish", letGo);
     const peer = {
@@ -132,15 +139,42 @@ async function* bodyOf(request: Http2ServerRequest): AsyncGenerator<Uint8Array> 
 /** How long a client may go on sending when its call has been answered, in milliseconds. */
 const restTimeoutMs = 10_000;
 
-function discardRest(request: Http2ServerRequest): void {
-  const { stream } = request;
-  if (request.readableEnded || stream.closed) return;
-  const onLate = (): void => {
-    // A client that has said all may take its time with the answer.
-    if (!request.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+/** How long it may while the port drains: it is asked to go, and would hold up the drain. */
+const lastRestTimeoutMs = 500;
+
+/** What clients go on sending on streams whose calls have been answered. */
+interface Rests {
+  /** Reads on without end, but not for ever. */
+  discard(request: Http2ServerRequest): void;
+  /** From now on there is less time. */
+  hurry(): void;
+}
+
+function createRests(): Rests {
+  const sending = new Set<Http2ServerRequest>();
+  let timeoutMs = restTimeoutMs;
+  const endLater = (request: Http2ServerRequest): void => {
+    const { stream } = request;
+    const onLate = (): void => {
+      // A client that has said all may take its time with the answer.
+      if (!request.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+    };
+    const timer = setTimeout(onLate, timeoutMs);
+    stream.once("close", () => clearTimeout(timer));
   };
-  const timer = setTimeout(onLate, restTimeoutMs);
-  stream.once("close", () => clearTimeout(timer));
+  return {
+    discard(request) {
+      const { stream } = request;
+      if (request.readableEnded || stream.closed) return;
+      if (!sending.has(request)) stream.once("close", () => sending.delete(request));
+      sending.add(request);
+      endLater(request);
+    },
+    hurry() {
+      timeoutMs = lastRestTimeoutMs;
+      for (const request of sending) endLater(request);
+    },
+  };
 }
 
 function portOf(server: Http2Server): number {

@@ -8,6 +8,7 @@ import { type Asker, type AskerOptions, createAsker } from "./grpc-asker.ts";
 import { sequencePlaceFrom } from "./grpc-request.ts";
 import { createMerge, type Merge } from "./merge.ts";
 import { createPlaces, createTurns } from "./places.ts";
+import { type QuietWatch, watchQuiet } from "./quiet-watch.ts";
 import { createSequences, type Sequences } from "./sequences.ts";
 
 /** What {@link createStreamInfer} works with. */
@@ -18,6 +19,11 @@ export interface StreamInferOptions extends AskerOptions {
   readonly waiting: InboxLimits;
   /** How long a client may read nothing while something waits for it. */
   readonly slowReaderTimeoutMs: number;
+  /** How long a stream may stay open while nothing is under way on it. */
+  readonly connectionIdleTimeoutMs: number;
+  /** While true, a stream ends as soon as nothing is under way on it. */
+  readonly isDraining: () => boolean;
+  readonly now: () => number;
 }
 
 /** Answers the requests of one stream. */
@@ -32,25 +38,27 @@ const ownCodeHeader = "triton_grpc_error";
 /**
  * Builds ModelStreamInfer. Requests of a stream are under way at once, and each is answered when its service answers, as
  * often as that does; those without an id wait for one another, since only their order tells them apart. When as many are
- * under way as may be, no more are read.
+ * under way as may be, no more are read. A stream on which nothing is under way ends in time, and at the drain.
  */
 export function createStreamInfer(options: StreamInferOptions): StreamInfer {
-  const { slowReaderTimeoutMs } = options;
+  const { slowReaderTimeoutMs, connectionIdleTimeoutMs: idleTimeoutMs, isDraining, now } = options;
   return async function* answer(requests, context) {
     claimCall(context);
     const end = endOf(context.signal);
     const endsAtError = context.requestHeader.get(ownCodeHeader) === "true";
     const asker = createAsker(options, { callTo: callsOf(context, end.signal), endsAtError });
     const merge = createMerge<ModelStreamInferResponse>();
+    // Also where its client says nothing more, and nothing is under way: nothing else would end it.
+    end.signal.addEventListener("abort", () => merge.close(connectErrorFrom(end.signal.reason)), { once: true });
     const leave = (): void => {
-      const error = new ServingError("CANCELED", "the client does not read its results");
-      end.abort(error);
+      end.abort(new ServingError("CANCELED", "the client does not read its results"));
       merge.leave();
-      merge.close(connectErrorFrom(error));
       cutCall(context);
     };
+    const isBusy = (): boolean => merge.isBusy;
+    using quiet = watchQuiet({ isBusy, idleTimeoutMs, isDraining, now, end: end.abort });
     const source = requests[Symbol.asyncIterator]();
-    void readAll(source, { asker, merge, signal: end.signal }, options);
+    void readAll(source, { asker, merge, quiet, signal: end.signal }, options);
     let watch: ReturnType<typeof setTimeout> | undefined;
     try {
       for await (const response of merge.values()) {
@@ -79,6 +87,7 @@ function callsOf(context: HandlerContext, signal: AbortSignal) {
 interface Reading {
   readonly asker: Asker;
   readonly merge: Merge<ModelStreamInferResponse>;
+  readonly quiet: QuietWatch;
   /** Aborts when the stream ends. */
   readonly signal: AbortSignal;
 }
@@ -89,7 +98,7 @@ async function readAll(
   reading: Reading,
   { maxPerConnection, waiting }: StreamInferOptions,
 ): Promise<void> {
-  const { asker, merge, signal } = reading;
+  const { asker, merge, quiet, signal } = reading;
   const sequences = createSequences({ maxSequences: maxPerConnection, limits: waiting, run: asker.runSequence });
   const places = createPlaces(maxPerConnection);
   const inTurn = createTurns();
@@ -97,6 +106,7 @@ async function readAll(
     for (;;) {
       const { done, value: request } = await source.next();
       if (done === true || signal.aborted) break;
+      quiet.touch();
       const refusal = takeInSequence(request, reading, sequences);
       if (refusal === "taken") continue;
       const place = await places.take();

@@ -2,6 +2,8 @@
 export interface Merge<Value> {
   /** Reads another source, one value ahead of whoever reads the values. */
   add(source: AsyncGenerator<Value>): void;
+  /** Whether a source has not ended. */
+  readonly isBusy: boolean;
   /** No more are added. With an error nothing more is read either, and it is thrown behind the values that are there. */
   close(error?: unknown): void;
   /** Leaves every source, wherever it stands. */
@@ -40,6 +42,9 @@ export function createMerge<Value>(): Merge<Value> {
     ready.length = 0;
   };
   return {
+    get isBusy() {
+      return sources.size > 0;
+    },
     add(source) {
       sources.add(source);
       void pull(source);
