@@ -6,6 +6,7 @@ import type {
 } from "../../../proto/gen/inference/grpc_service_pb.ts";
 import type { Admission } from "../../admission/admission.ts";
 import { openInferenceSequences, openInferenceStreams } from "../../dialects.ts";
+import { joinSignals } from "../../joined-signal.ts";
 import type { CompiledService } from "../../schema/compile.ts";
 import type { SessionPipeline } from "../../session-pipeline.ts";
 import type { Call, SessionFrame, TensorRequest } from "../../types.ts";
@@ -85,11 +86,11 @@ export function createAsker({ infer, sessions, admission }: AskerOptions, stream
       return answersOnceOnly(sessions, call) ? askOnce(request, call) : run(request, call, single(request));
     },
     refuse: (request, error) => run(request, callOf(request), failing(error)),
-    runSequence({ first, input, parameters, signal }) {
+    async *runSequence({ first, input, parameters, signal }) {
       const call = callOf(first);
-      const joined = { ...call, signal: AbortSignal.any([call.signal, signal]) };
+      using joined = joinSignals(call.signal, signal);
       const session = sessions.openIn<ModelInferResponse, TensorRequest>(openInferenceSequences, {
-        call: joined,
+        call: { ...call, signal: joined.signal },
         caller: callerOf(admission, call),
         kind: "session",
         protocol,
@@ -97,7 +98,7 @@ export function createAsker({ infer, sessions, admission }: AskerOptions, stream
         encode: encoderOf(first),
       });
       const { nextId, lastId } = input;
-      return answersFrom(session, { ...addresseeOf(first), nextId, lastId, parameters });
+      yield* answersFrom(session, { ...addresseeOf(first), nextId, lastId, parameters });
     },
     assertHasSequences(request) {
       const compiled = sessions.describe(callOf(request));
