@@ -9,6 +9,7 @@ import {
   StreamInputSchema,
 } from "../../proto/gen/athena/v1/inference_pb.ts";
 import { PartType } from "../../proto/gen/athena/v1/part_pb.ts";
+import { ModelInferRequestSchema } from "../../proto/gen/inference/grpc_service_pb.ts";
 import { startCluster } from "../conformance/oip/cluster.ts";
 
 const lines: LogLine[] = [];
@@ -60,4 +61,29 @@ test("a gRPC client that reads nothing of its results is left in time: its sessi
   expect(lines).toMatchObject([
     { protocol: "grpc", outcome: "CANCELED", reason: "the client does not read its results" },
   ]);
+});
+
+test("a client of ModelStreamInfer that reads nothing loses its stream, and every request on it ends once", async () => {
+  lines.length = 0;
+  const session = connect(addressOf(cluster.gateway, "grpc"));
+  const stream = session.request({
+    ":method": "POST",
+    ":path": "/inference.GRPCInferenceService/ModelStreamInfer",
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  const closed = new Promise<number | undefined>((resolve) => stream.on("close", () => resolve(stream.rstCode)));
+  stream.on("error", () => {});
+  stream.pause();
+  for (const id of ["1", "2", "3"]) {
+    const contents = { bytesContents: [new Uint8Array(4_000_000).fill(97)] };
+    const inputs = [{ name: "data", datatype: "BYTES", shape: [1n], contents }];
+    const request = create(ModelInferRequestSchema, { modelName: "echo", id, inputs });
+    stream.write(enveloped(toBinary(ModelInferRequestSchema, request)));
+  }
+  expect(await closed).toBe(constants.NGHTTP2_CANCEL);
+  while (lines.length < 3) await Bun.sleep(20);
+  expect(await activeSessions()).toBe(0);
+  session.destroy();
+  expect(lines.map(({ protocol }) => protocol)).toEqual(Array(3).fill("oip-grpc"));
 });

@@ -48,8 +48,6 @@ export function createStreamInfer(options: StreamInferOptions): StreamInfer {
     const endsAtError = context.requestHeader.get(ownCodeHeader) === "true";
     const asker = createAsker(options, { callTo: callsOf(context, end.signal), endsAtError });
     const merge = createMerge<ModelStreamInferResponse>();
-    // Also where its client says nothing more, and nothing is under way: nothing else would end it.
-    end.signal.addEventListener("abort", () => merge.close(connectErrorFrom(end.signal.reason)), { once: true });
     const leave = (): void => {
       end.abort(new ServingError("CANCELED", "the client does not read its results"));
       merge.leave();
@@ -57,6 +55,12 @@ export function createStreamInfer(options: StreamInferOptions): StreamInfer {
     };
     const isBusy = (): boolean => merge.isBusy;
     using quiet = watchQuiet({ isBusy, idleTimeoutMs, isDraining, now, end: end.abort });
+    // Also where its client says nothing more, or never asks for what comes next: nothing else would end it.
+    const onEnd = (): void => {
+      quiet[Symbol.dispose]();
+      merge.close(connectErrorFrom(end.signal.reason));
+    };
+    end.signal.addEventListener("abort", onEnd, { once: true });
     const source = requests[Symbol.asyncIterator]();
     void readAll(source, { asker, merge, quiet, signal: end.signal }, options);
     let watch: ReturnType<typeof setTimeout> | undefined;
