@@ -222,7 +222,7 @@ function ownServices(
           .find(({ target }) => target.id === id)
           ?.status().ready,
     });
-    addReflection(router);
+    addReflection(router, common);
   };
 }
 

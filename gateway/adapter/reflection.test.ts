@@ -9,7 +9,7 @@ import { ServerReflection as AlphaReflection } from "../../proto/gen/grpc/reflec
 import { addReflection } from "./reflection.ts";
 
 const transport = createRouterTransport((router) => {
-  addReflection(router);
+  addReflection(router, { isDraining: () => false });
   router.service(InferenceService, {});
   router.service(Health, {});
 });

@@ -7,7 +7,7 @@ import {
   ServerReflection as AlphaReflection,
   ServerReflectionResponseSchema as AlphaResponseSchema,
 } from "../../proto/gen/grpc/reflection/v1alpha/reflection_pb.ts";
-import { boundedStream } from "./bounded-stream.ts";
+import { boundedStream, type StreamBounds } from "./bounded-stream.ts";
 
 /** What is asked, which both versions of the protocol put in the same words. */
 type Question =
@@ -22,13 +22,14 @@ interface Extension {
 }
 
 /** Many more questions than a client has that asks for every file and every symbol. */
-const bounds = { idleTimeoutMs: 60_000, maxMessages: 1000 };
+const perStream = { idleTimeoutMs: 60_000, maxMessages: 1000 };
 
 /**
  * Adds gRPC's server reflection to a port: of every service that has been added to it by the time that it is asked, and of
  * errors' details. It tells the contract, and nothing of what is served by it, so it is open to everybody.
  */
-export function addReflection(router: ConnectRouter): void {
+export function addReflection(router: ConnectRouter, { isDraining }: Pick<StreamBounds, "isDraining">): void {
+  const bounds = { ...perStream, isDraining };
   let index: SymbolIndex | undefined;
   const answerTo = (question: Question) => {
     index ??= createIndex(new Set(router.handlers.map(({ service }) => service)));

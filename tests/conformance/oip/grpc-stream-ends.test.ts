@@ -4,6 +4,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { addressOf, type LogLine, type ServiceProcess } from "../../../cli/service-process.ts";
+import { ServerReflection } from "../../../proto/gen/grpc/reflection/v1/reflection_pb.ts";
 import { GRPCInferenceService, ModelInferRequestSchema } from "../../../proto/gen/inference/grpc_service_pb.ts";
 import { startGateway, urlOf } from "../../integration/cluster.ts";
 import { eventually, startLoaderOf } from "../../integration/websocket-client.ts";
@@ -93,6 +94,20 @@ async function patientStream(process: ServiceProcess, ...requests: readonly Retu
     session.destroy();
   }
 }
+
+test("a client that goes on asking about the contract holds up no drain", async () => {
+  const draining = await start({});
+  const reflection = createClient(ServerReflection, createGrpcTransport({ baseUrl: addressOf(draining, "grpc") }));
+  async function* ask() {
+    yield { messageRequest: { case: "listServices" as const, value: "" } };
+    await new Promise(() => {});
+  }
+  const answers = reflection.serverReflectionInfo(ask())[Symbol.asyncIterator]();
+  await answers.next();
+  const end = answers.next().then(() => undefined, ConnectError.from);
+  expect(await draining.stop()).toBe(0);
+  expect((await end)?.code).toBe(Code.Unavailable);
+});
 
 test("a stream ends at its deadline whatever its client does, and the call that is under way is late", async () => {
   const late = String(Code.DeadlineExceeded);
