@@ -33,6 +33,7 @@ export interface InferenceServiceOptions {
   readonly observe: (exchange: Exchange) => void;
   /** How long a client may read nothing while something waits for it. */
   readonly slowReaderTimeoutMs: number;
+  readonly isDraining: () => boolean;
   readonly now: () => number;
 }
 
@@ -48,7 +49,7 @@ export function addPublicInference(router: ConnectRouter, options: InferenceServ
       }
     },
     async *inferStream(messages, context) {
-      const { open, frames } = await openSession(messages, context.signal);
+      const { open, frames } = await openSession(messages, { signal: context.signal, isDraining: options.isDraining });
       const isAnnounced = context.requestHeader.has(announceHeader);
       for await (const response of resultsOf({ open, frames, kind: "session", context }, options)) {
         if (response !== undefined) yield create(InferStreamResponseSchema, { response });

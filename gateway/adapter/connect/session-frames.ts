@@ -14,6 +14,15 @@ export interface OpenedSession {
 
 /** How long a stream may say nothing before it names its service, in milliseconds: whose bounds hold is not known yet. */
 const openTimeoutMs = 60_000;
+/** How soon a drain is seen meanwhile, in milliseconds. */
+const lookIntervalMs = 500;
+
+/** What ends the wait for a session's first message. */
+export interface OpeningBounds {
+  /** The call's own. */
+  readonly signal: AbortSignal;
+  readonly isDraining: () => boolean;
+}
 
 /**
  * Reads a session's first message, which names its service.
@@ -22,11 +31,11 @@ const openTimeoutMs = 60_000;
  */
 export async function openSession(
   messages: AsyncIterable<InferStreamRequest>,
-  signal: AbortSignal,
+  bounds: OpeningBounds,
 ): Promise<OpenedSession> {
   const source = messages[Symbol.asyncIterator]();
   try {
-    const { done, value } = await withinTime(nextOf(source), signal);
+    const { done, value } = await withinTime(nextOf(source), bounds);
     if (done === true || value.message.case !== "open") {
       throw new ServingError("SCHEMA_VIOLATION", "the first message of a session must be 'open'");
     }
@@ -79,18 +88,23 @@ function readError(thrown: unknown): ServingError {
   }
 }
 
-async function withinTime<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
+async function withinTime<Value>(promise: Promise<Value>, { signal, isDraining }: OpeningBounds): Promise<Value> {
   const late = Promise.withResolvers<never>();
   const onTime = (): void =>
     late.reject(new ServingError("DEADLINE_EXCEEDED", `no session was opened within ${openTimeoutMs} ms`));
   const onAbort = (): void => late.reject(readError(signal.reason));
+  const look = (): void => {
+    if (isDraining()) late.reject(new ServingError("DRAINING", "the gateway is shutting down"));
+  };
   const timer = setTimeout(onTime, openTimeoutMs);
+  const looking = setInterval(look, lookIntervalMs);
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
   try {
     return await Promise.race([promise, late.promise]);
   } finally {
     clearTimeout(timer);
+    clearInterval(looking);
     signal.removeEventListener("abort", onAbort);
   }
 }

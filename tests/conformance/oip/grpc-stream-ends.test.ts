@@ -4,6 +4,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { addressOf, type LogLine, type ServiceProcess } from "../../../cli/service-process.ts";
+import { InferenceService } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import { ServerReflection } from "../../../proto/gen/grpc/reflection/v1/reflection_pb.ts";
 import { GRPCInferenceService, ModelInferRequestSchema } from "../../../proto/gen/inference/grpc_service_pb.ts";
 import { startGateway, urlOf } from "../../integration/cluster.ts";
@@ -109,12 +110,29 @@ test("a client that goes on asking about the contract holds up no drain", async 
   expect((await end)?.code).toBe(Code.Unavailable);
 });
 
+test("a session that is not opened holds up no drain", async () => {
+  const draining = await start({});
+  const transport = createGrpcTransport({ baseUrl: addressOf(draining, "grpc") });
+  const client = createClient(InferenceService, transport);
+  const seen = lines.length;
+  async function* nothing(): AsyncGenerator<never> {
+    await new Promise(() => {});
+  }
+  const end = Array.fromAsync(client.inferStream(nothing())).then(() => undefined, ConnectError.from);
+  // One call after it on the same connection: it is there by then.
+  await createClient(GRPCInferenceService, transport).serverLive({});
+  expect(await draining.stop()).toBe(0);
+  expect((await end)?.code).toBe(Code.Unavailable);
+  const sessions = lines.slice(seen).filter(({ msg }) => msg === "session");
+  expect(sessions.map(({ outcome }) => outcome)).toEqual(["DRAINING"]);
+});
+
 test("a stream ends at its deadline whatever its client does, and the call that is under way is late", async () => {
   const late = String(Code.DeadlineExceeded);
   expect(await patientStream(gateway, requestOf(30_000n))).toBe(late);
-  const failed = () => lines.filter(({ outcome }) => outcome !== "OK");
+  const failed = () => lines.filter(({ msg, outcome }) => msg === "request" && outcome !== "OK");
   expect(await eventually(() => failed().length > 0)).toBe(true);
-  expect(failed()).toMatchObject([{ msg: "request", outcome: "DEADLINE_EXCEEDED" }]);
+  expect(failed()).toMatchObject([{ outcome: "DEADLINE_EXCEEDED" }]);
   const patient = await start({});
   expect(await patientStream(patient)).toBe(late);
   await patient.stop();
