@@ -4,7 +4,8 @@ import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import type { HttpBindings } from "../http.ts";
 import { beginCall } from "../rpc-call.ts";
 import type { RpcObserver } from "../rpc-record.ts";
-import { serveCall } from "../serve-call.ts";
+import { type ReceivedCall, serveCall } from "../serve-call.ts";
+import { serveToInputEnd } from "./unread-input.ts";
 
 /** What Connect and gRPC-Web are served with. */
 export interface ConnectRoutesOptions {
@@ -44,12 +45,14 @@ export function createConnectRoutes({
   const answer = async (handler: Handler, request: Request, bindings: HttpBindings): Promise<Response> => {
     // Bun does not tell a request's version. The stock handlers refuse streams in both directions over HTTP/1.1; here they
     // work for a client that sends all of its messages before it reads.
-    const universal = universalServerRequestFromFetch(request, { httpVersion: "2" });
-    const response = universalServerResponseToFetch(
-      await serveCall(handler, { ...universal, peer: bindings }, observer),
-    );
+    const call = { ...universalServerRequestFromFetch(request, { httpVersion: "2" }), peer: bindings };
+    const serve = (received: ReceivedCall) => serveCall(handler, received, observer);
+    const isBidi = handler.method.methodKind === "bidi_streaming";
+    // HTTP/2 knows no such header.
+    const mayClose = isBidi && request.headers.has("transfer-encoding");
+    const response = universalServerResponseToFetch(await (mayClose ? serveToInputEnd(call, serve) : serve(call)));
     // Over HTTP/1.1 a client could go on sending for ever when its call is over; HTTP/2 knows no such header and ends the stream.
-    if (handler.method.methodKind === "bidi_streaming") response.headers.set("connection", "close");
+    if (isBidi) response.headers.set("connection", "close");
     return response;
   };
   return (request, bindings) => {

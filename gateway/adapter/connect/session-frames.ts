@@ -42,7 +42,8 @@ export async function openSession(
     const open = value.message.value;
     return { open, frames: framesFrom(open, source) };
   } catch (thrown) {
-    throw connectErrorFrom(thrown);
+    // The port has told of the call's end by then: its error is the one that has the session's id.
+    throw signal.reason instanceof ConnectError ? signal.reason : connectErrorFrom(thrown);
   }
 }
 
