@@ -221,6 +221,7 @@ function ownServices(
         services()
           .find(({ target }) => target.id === id)
           ?.status().ready,
+      serviceIds: () => services().map(({ target }) => target.id),
     });
     addReflection(router, common);
   };

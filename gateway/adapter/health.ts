@@ -1,32 +1,38 @@
-import type { ConnectRouter } from "@connectrpc/connect";
+import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
 import { connectErrorFrom } from "../../proto/connect-error.ts";
 import { ServingError } from "../../proto/errors.ts";
 import {
   Health,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../proto/gen/grpc/health/v1/health_pb.ts";
-import { holdCallOpen } from "./rpc-call.ts";
+import type { Admission } from "../admission/admission.ts";
+import { callFromRpc, holdCallOpen } from "./rpc-call.ts";
 
 /** What the health-checking protocol tells from. */
 export interface HealthSources {
   readonly isDraining: () => boolean;
   /** Whether a service can be called; undefined for a name that is none. */
   readonly isReady: (service: string) => boolean | undefined;
+  /** The ids of the services that the gateway has now. */
+  readonly serviceIds: () => readonly string[];
+  readonly admission: Admission;
 }
 
 /** Of one port at once; clients ask again by themselves. */
 const maxWatchers = 1024;
 /** How soon a watcher is told of a change, in milliseconds. */
 const lookIntervalMs = 500;
+/** Of one answer, as other servers of the protocol have it; more are an error and not a part of them. */
+const maxListed = 100;
 
-/** Adds gRPC's health-checking protocol: of each service by its id, and of the gateway under the empty name. */
-export function addHealthService(router: ConnectRouter, { isDraining, isReady }: HealthSources): void {
+/**
+ * Adds gRPC's health-checking protocol: of each service by its id, and of the gateway under the empty name. The list names
+ * services, and so those alone that its caller may call.
+ */
+export function addHealthService(router: ConnectRouter, sources: HealthSources): void {
+  const { isDraining } = sources;
   let watchers = 0;
-  const statusOf = (service: string): ServingStatus => {
-    const ready = service === "" ? true : isReady(service);
-    if (ready === undefined) return ServingStatus.SERVICE_UNKNOWN;
-    return ready && !isDraining() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
-  };
+  const statusOf = (service: string): ServingStatus => statusFrom(sources, service);
   router.service(Health, {
     check({ service }) {
       const status = statusOf(service);
@@ -54,7 +60,31 @@ export function addHealthService(router: ConnectRouter, { isDraining, isReady }:
         watchers -= 1;
       }
     },
+    list: (_, context) => listFor(context, sources),
   });
+}
+
+function statusFrom({ isDraining, isReady }: HealthSources, service: string): ServingStatus {
+  const ready = service === "" ? true : isReady(service);
+  if (ready === undefined) return ServingStatus.SERVICE_UNKNOWN;
+  return ready && !isDraining() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
+}
+
+async function listFor(context: HandlerContext, sources: HealthSources) {
+  try {
+    const { mayCall } = await sources.admission(callFromRpc(context, "", ""));
+    const listed = sources.serviceIds().filter(mayCall);
+    if (listed.length > maxListed) {
+      throw new ServingError(
+        "PAYLOAD_TOO_LARGE",
+        `there are ${listed.length} services, and health lists at most ${maxListed}`,
+      );
+    }
+    const statuses = ["", ...listed].map((service) => [service, { status: statusFrom(sources, service) }]);
+    return { statuses: Object.fromEntries(statuses) };
+  } catch (thrown) {
+    throw connectErrorFrom(thrown);
+  }
 }
 
 /** Until the next look, or the end of the call. */

@@ -5,7 +5,10 @@ import { addressOf } from "../../cli/service-process.ts";
 import { InferenceService } from "../../proto/gen/athena/v1/inference_pb.ts";
 import { PartType } from "../../proto/gen/athena/v1/part_pb.ts";
 import { CatalogService } from "../../proto/gen/athena/v1/service_pb.ts";
-import { Health } from "../../proto/gen/grpc/health/v1/health_pb.ts";
+import {
+  Health,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+} from "../../proto/gen/grpc/health/v1/health_pb.ts";
 import { GRPCInferenceService } from "../../proto/gen/inference/grpc_service_pb.ts";
 import { startCluster } from "../conformance/oip/cluster.ts";
 import { newKey } from "./api-key.ts";
@@ -82,6 +85,18 @@ test.each(transports)(
     for (const service of ["echo", "nobody"]) {
       expect(await codeOf(catalog.describeService({ service }, narrow))).toBe(Code.PermissionDenied);
     }
+  },
+);
+
+test.each(transports)(
+  "over %s, health lists the gateway and the services that an app may call, for apps with a key alone",
+  async (_, transport) => {
+    const health = createClient(Health, transport);
+    const listed = async (headers: HeadersInit) => (await health.list({}, { headers })).statuses;
+    const serving = { status: ServingStatus.SERVING };
+    expect(await listed(known.headers)).toMatchObject({ "": serving, echo: serving });
+    expect(Object.keys(await listed(narrow.headers))).toEqual([""]);
+    expect(await codeOf(health.list({}))).toBe(Code.Unauthenticated);
   },
 );
 
