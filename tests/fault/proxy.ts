@@ -18,8 +18,8 @@ export interface TcpProxy {
   readonly url: string;
   /** How many connections it has cut. */
   readonly cuts: number;
-  /** How many bytes it has passed on, by who sent them. */
-  readonly passed: Readonly<Record<Cut["from"], number>>;
+  /** How many bytes have come to it, by who sent them. */
+  readonly received: Readonly<Record<Cut["from"], number>>;
   /** From now on new connections lead to this URL. */
   aim(target: string): void;
   /** Breaks every connection that it has. */
@@ -40,7 +40,7 @@ export async function startProxy(target: string, cutOf = never): Promise<TcpProx
   let aim = new URL(target);
   const pairs = new Set<Pair>();
   let cuts = 0;
-  const passed = { client: 0, server: 0 };
+  const received = { client: 0, server: 0 };
   const server = createServer({ allowHalfOpen: true }, (client) => {
     const far = connect({ host: aim.hostname, port: Number(aim.port), allowHalfOpen: true });
     const pair = joinPair(client, far, cutOf(), () => {
@@ -49,7 +49,7 @@ export async function startProxy(target: string, cutOf = never): Promise<TcpProx
     pairs.add(pair);
     for (const [side, socket] of Object.entries({ client, server: far }) as [Cut["from"], Socket][]) {
       socket.on("data", (chunk: Buffer) => {
-        passed[side] += chunk.length;
+        received[side] += chunk.length;
       });
       socket.once("close", () => {
         if (client.closed && far.closed) pairs.delete(pair);
@@ -64,7 +64,7 @@ export async function startProxy(target: string, cutOf = never): Promise<TcpProx
     get cuts() {
       return cuts;
     },
-    passed,
+    received,
     aim(next) {
       aim = new URL(next);
     },

@@ -227,7 +227,7 @@ describe.each(rows)("$title", ({ protocol, call }) => {
       try {
         const through = createClient(InferenceService, protocol.transport(proxy.url, isCompressed));
         expect(textOf(await call(through, requestOf(text)))).toBe(text);
-        return proxy.passed;
+        return proxy.received;
       } finally {
         await proxy.stop();
       }

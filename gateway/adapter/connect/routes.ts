@@ -48,7 +48,7 @@ export function createConnectRoutes({
     const call = { ...universalServerRequestFromFetch(request, { httpVersion: "2" }), peer: bindings };
     const serve = (received: ReceivedCall) => serveCall(handler, received, observer);
     const isBidi = handler.method.methodKind === "bidi_streaming";
-    // HTTP/2 knows no such header.
+    // Only HTTP/1.1 has this header.
     const mayClose = isBidi && request.headers.has("transfer-encoding");
     const response = universalServerResponseToFetch(await (mayClose ? serveToInputEnd(call, serve) : serve(call)));
     // Over HTTP/1.1 a client could go on sending for ever when its call is over; HTTP/2 knows no such header and ends the stream.
