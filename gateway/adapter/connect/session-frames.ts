@@ -43,7 +43,8 @@ export async function openSession(
     return { open, frames: framesFrom(open, source) };
   } catch (thrown) {
     // The port has told of the call's end by then: its error is the one that has the session's id.
-    throw signal.reason instanceof ConnectError ? signal.reason : connectErrorFrom(thrown);
+    const { reason } = bounds.signal;
+    throw reason instanceof ConnectError ? reason : connectErrorFrom(thrown);
   }
 }
 
