@@ -13,14 +13,20 @@ export interface StreamBounds {
   readonly isDraining: () => boolean;
 }
 
-/** The one who asks. */
-export interface StreamReader {
-  /** Aborted when it hangs up, or reads nothing: it ends the session's call. */
-  readonly reader: AbortController;
+/** The one who asks, as the listener has it. */
+export interface StreamClient<Body> {
+  /** Reads the request's body. */
+  readonly readBody: (timeoutMs: number) => Promise<Body>;
   /** Ends the connection of a client that reads nothing of its answer. */
   cut(): void;
   /** The answer is known: its connection may be silent no longer than others. */
   letGo(): void;
+}
+
+/** The same once its body is read. */
+export interface StreamReader extends Omit<StreamClient<unknown>, "readBody"> {
+  /** Aborted when it hangs up, or reads nothing: it ends the session's call. */
+  readonly reader: AbortController;
 }
 
 /** How the results of a session are written into one HTTP answer. */

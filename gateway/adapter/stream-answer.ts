@@ -4,7 +4,7 @@ import type { Session, SessionPipeline } from "../session-pipeline.ts";
 import type { Call, Envelope, SessionFrame } from "../types.ts";
 import { callerOf } from "./caller-of.ts";
 import { errorResponse } from "./error-response.ts";
-import { answerSession, bodyTimeoutMs, onOneLine, type StreamBounds } from "./session-answer.ts";
+import { answerSession, bodyTimeoutMs, onOneLine, type StreamBounds, type StreamClient } from "./session-answer.ts";
 
 /** How results are told apart in one HTTP answer: server-sent events, or a line of JSON for each. */
 export type StreamKind = "sse" | "jsonl";
@@ -25,16 +25,6 @@ export interface StreamAnswerOptions extends StreamBounds {
   readonly decode: (text: string) => Envelope;
 }
 
-/** The one who asks, as the listener has it. */
-export interface StreamClient {
-  /** Reads the request's body. */
-  readonly readBody: (timeoutMs: number) => Promise<string>;
-  /** Ends the connection of a client that reads nothing of its answer. */
-  cut(): void;
-  /** Bounds the silence of its connection again, when all was said. */
-  letGo(): void;
-}
-
 /**
  * Answers one request with its results as they come. The request is the whole input of a session, or a once-call where its
  * service answers nothing else. An error before the first result is an answer of its own status; after it, it is the
@@ -43,7 +33,7 @@ export interface StreamClient {
 export async function answerStream(
   kind: StreamKind,
   call: Call,
-  client: StreamClient,
+  client: StreamClient<string>,
   options: StreamAnswerOptions,
 ): Promise<Response> {
   const { sessions, admission, decode, isDraining } = options;

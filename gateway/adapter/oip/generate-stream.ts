@@ -3,7 +3,14 @@ import { openInferenceGenerateStreams } from "../../dialects.ts";
 import type { Session, SessionEvent, SessionPipeline } from "../../session-pipeline.ts";
 import type { Call, SessionFrame } from "../../types.ts";
 import { callerOf } from "../caller-of.ts";
-import { answerSession, bodyTimeoutMs, onOneLine, type StreamBounds, type StreamForm } from "../session-answer.ts";
+import {
+  answerSession,
+  bodyTimeoutMs,
+  onOneLine,
+  type StreamBounds,
+  type StreamClient,
+  type StreamForm,
+} from "../session-answer.ts";
 import type { RestBody } from "./decode-request.ts";
 import { encodeGenerated } from "./generate-answer.ts";
 import { decodeGenerateRequest, type GenerateRequest } from "./generate-request.ts";
@@ -14,23 +21,13 @@ export interface GenerateStreamOptions extends StreamBounds {
   readonly admission: Admission;
 }
 
-/** The one who asks, as the listener has it. */
-export interface GenerateClient {
-  /** Reads the request's body. */
-  readonly readBody: (timeoutMs: number) => Promise<RestBody>;
-  /** Ends the connection of a client that reads nothing of its answer. */
-  cut(): void;
-  /** The answer is known: its connection may be silent no longer than others. */
-  letGo(): void;
-}
-
 /**
  * Answers a request to `generate_stream` with its results as they come, one event each; a service that answers once-calls only
  * gives one. `refusal` is the answer where there is none.
  */
 export function answerGenerateStream(
   call: Call,
-  client: GenerateClient,
+  client: StreamClient<RestBody>,
   refusal: (session: Session<string>) => StreamForm["refusal"],
   { sessions, admission, ...bounds }: GenerateStreamOptions,
 ): Promise<Response> {
