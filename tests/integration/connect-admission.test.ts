@@ -118,6 +118,20 @@ test("the Open Inference Protocol lists the models that an app may call, over RE
   }
 });
 
+test("the Open Inference Protocol tells nothing of a model to an app that may not call it", async () => {
+  const grpc = createClient(GRPCInferenceService, createGrpcTransport({ baseUrl: addressOf(cluster.gateway, "grpc") }));
+  const statusOf = async (path: string, { headers }: typeof known) =>
+    (await fetch(`${cluster.url}/v2/models/echo${path}`, { headers })).status;
+  for (const path of ["", "/ready", "/config", "/stats", "/versions/v1"]) {
+    expect([path, await statusOf(path, known), await statusOf(path, narrow)]).toEqual([path, 200, 403]);
+  }
+  const asks = [grpc.modelReady, grpc.modelMetadata, grpc.modelConfig, grpc.modelStatistics];
+  for (const ask of asks) {
+    expect(await codeOf(ask({ name: "echo" }, { headers: known.headers }))).toBe("OK");
+    expect(await codeOf(ask({ name: "echo" }, { headers: narrow.headers }))).toBe(Code.PermissionDenied);
+  }
+});
+
 test("an app is charged for the data of its messages", async () => {
   const [[, transport] = []] = transports;
   if (transport === undefined) throw new Error("no transport");

@@ -19,7 +19,7 @@ import { httpStatusFromError } from "../status.ts";
 import { grpcConfiguration, grpcMetadata, grpcStatistics } from "./grpc-answer.ts";
 import { createStreamInfer, type StreamInferOptions } from "./grpc-stream.ts";
 import { configurationFrom, metadataFrom, serverMetadata } from "./metadata.ts";
-import { indexOf, isServerReady, type ModelDirectory } from "./models.ts";
+import { assertMayAsk, indexOf, isServerReady, type ModelDirectory } from "./models.ts";
 import type { ModelControl } from "./repository.ts";
 import { modelStatisticsFrom } from "./statistics.ts";
 
@@ -51,6 +51,11 @@ export function addInferenceService(router: ConnectRouter, options: GrpcServiceO
       throw connectErrorFrom(thrown);
     }
   };
+  const about = <Answer>(model: string, context: HandlerContext, make: () => Answer): Promise<Answer> =>
+    answer(context, (caller) => {
+      assertMayAsk(model, caller);
+      return make();
+    });
   const control = (
     action: ControlAction,
     { modelName: model, parameters }: RepositoryModelLoadRequest | RepositoryModelUnloadRequest,
@@ -66,13 +71,17 @@ export function addInferenceService(router: ConnectRouter, options: GrpcServiceO
     serverReady: () => ({ ready: !isDraining() && isServerReady(directory) }),
     serverMetadata: (_, context) =>
       answer(context, () => ({ ...serverMetadata, extensions: [...serverMetadata.extensions] })),
-    modelReady: ({ name, version }, context) => answer(context, () => ({ ready: directory.isReady(name, version) })),
+    modelReady: ({ name, version }, context) =>
+      about(name, context, () => ({ ready: directory.isReady(name, version) })),
     modelMetadata: ({ name, version }, context) =>
-      answer(context, () => grpcMetadata(metadataFrom(directory.describe(name, version)))),
+      about(name, context, () => grpcMetadata(metadataFrom(directory.describe(name, version)))),
     modelConfig: ({ name, version }, context) =>
-      answer(context, () => grpcConfiguration(configurationFrom(directory.describe(name, version)))),
+      about(name, context, () => grpcConfiguration(configurationFrom(directory.describe(name, version)))),
     modelStatistics: ({ name, version }, context) =>
-      answer(context, (caller) => grpcStatistics(directory.statistics(name, version, caller).map(modelStatisticsFrom))),
+      answer(context, (caller) => {
+        if (name !== "") assertMayAsk(name, caller);
+        return grpcStatistics(directory.statistics(name, version, caller).map(modelStatisticsFrom));
+      }),
     repositoryIndex: ({ ready }, context) =>
       answer(context, (caller) => ({ models: indexOf(directory, ready, caller).map((entry) => ({ ...entry })) })),
     repositoryModelLoad: (request, context) => control("load", request, context),

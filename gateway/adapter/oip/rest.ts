@@ -13,7 +13,7 @@ import { acceptedEncodings, decompressed } from "./content-encoding.ts";
 import type { RestBody } from "./decode-request.ts";
 import type { RestAnswer } from "./encode-answer.ts";
 import { answerGenerateStream, type GenerateStreamOptions } from "./generate-stream.ts";
-import type { ModelDirectory } from "./models.ts";
+import { assertMayAsk, type ModelDirectory } from "./models.ts";
 import { type Page, pagesOf } from "./pages.ts";
 import type { ModelControl } from "./repository.ts";
 
@@ -186,8 +186,10 @@ async function show(page: Page, context: RestContext, options: RestAdapterOption
   };
   try {
     const caller = page.isOpen ? anybody : await options.admission(callFromContext(context));
+    const model = modelOf(context);
+    if (model !== "") assertMayAsk(model, caller);
     const { body, status = 200 } = await page.answer({
-      model: modelOf(context),
+      model,
       version: versionOf(context),
       caller,
       signal: context.req.raw.signal,
