@@ -34,13 +34,19 @@ import { createRetryBudget } from "./client/retry-budget.ts";
 import { type Configuration, readConfiguration } from "./configuration/read-configuration.ts";
 import { createReloader, type Reloader, type ReloadResult } from "./configuration/reload.ts";
 import { watchSources } from "./configuration/watch.ts";
-import { createUnified, openInferenceGenerate, openInferenceGrpc, openInferenceRest, ownMessages } from "./dialects.ts";
+import {
+  createUnified,
+  openInferenceGenerate,
+  openInferenceGrpc,
+  openInferenceRest,
+  ownMessages,
+  unifiedSessions,
+} from "./dialects.ts";
 import { decodeEnvelope, defaultEnvelopeLimits } from "./envelope/decode.ts";
 import { createSidSource } from "./envelope/sid.ts";
 import { createDocuments } from "./openapi/documents.ts";
 import { createPipeline, defaultSidPrefix, type SharedStages } from "./pipeline.ts";
 import { balancingKey } from "./router/balancing-key.ts";
-import { validate, validateChunk } from "./schema/validate.ts";
 import { createServiceSet, type ServiceSet } from "./service-set.ts";
 import { createSessionPipeline, type SessionPipeline, type SessionStages } from "./session-pipeline.ts";
 import { createAccessLog } from "./telemetry/access-log.ts";
@@ -192,14 +198,7 @@ function createSessionLine(
   stages: SharedStages,
   told: Pick<SessionStages, "isDraining" | "observer">,
 ): SessionPipeline {
-  return createSessionPipeline({
-    ...stages,
-    ...told,
-    validate,
-    validateOpening: (service, envelope, sid) => validate(service, envelope, sid, { isOpening: true }),
-    validateChunk,
-    maxSessions: config.sessions.max,
-  });
+  return createSessionPipeline({ ...stages, ...told, unified: unifiedSessions, maxSessions: config.sessions.max });
 }
 
 /** The services that are the same on both public ports: the contract's own, gRPC's health and reflection. */

@@ -10,7 +10,7 @@ import {
 import { createOpenAdmission } from "./admission/admission.ts";
 import { createInFlight } from "./admission/in-flight.ts";
 import type { CategoryPlan } from "./configuration/category-plan.ts";
-import { createUnified } from "./dialects.ts";
+import { createUnified, unifiedSessions } from "./dialects.ts";
 import { decodeEnvelope } from "./envelope/decode.ts";
 import { createPipeline, type ServiceTarget } from "./pipeline.ts";
 import { balancingKey } from "./router/balancing-key.ts";
@@ -18,7 +18,6 @@ import { requestPathFrom } from "./router/request-path.ts";
 import { createServiceRouter, routeCategories } from "./routing.ts";
 import { compileService } from "./schema/compile.ts";
 import { mmocrDefinition } from "./schema/mmocr.cases.ts";
-import { validate, validateChunk } from "./schema/validate.ts";
 import { createSessionPipeline } from "./session-pipeline.ts";
 import type { Call } from "./types.ts";
 
@@ -106,9 +105,7 @@ function start(categories: readonly CategoryPlan[], changes: Partial<ServiceTarg
     });
   const sessions = createSessionPipeline({
     ...stages,
-    validate,
-    validateOpening: (compiled, envelope, sid) => validate(compiled, envelope, sid, { isOpening: true }),
-    validateChunk,
+    unified: unifiedSessions,
     maxSessions: 10,
     isDraining: () => false,
     observer: { onFrame() {}, onEnd() {} },

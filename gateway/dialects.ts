@@ -12,7 +12,7 @@ import { encodeAnswer } from "./envelope/encode.ts";
 import { envelopeFromRequest } from "./envelope/from-message.ts";
 import { envelopeFromTensors } from "./envelope/from-tensors.ts";
 import type { Chosen, Dialect, ServiceTarget } from "./pipeline.ts";
-import { validate } from "./schema/validate.ts";
+import { validate, validateChunk } from "./schema/validate.ts";
 import { validateTensorChunk, validateTensors } from "./schema/validate-tensors.ts";
 import type { SessionDialect } from "./session-dialect.ts";
 import type { Envelope, TensorRequest } from "./types.ts";
@@ -27,6 +27,15 @@ export function createUnified(decode: (body: string) => Envelope): Dialect<strin
     encode: (service, response) => encodeAnswer(response, service.outputTypes),
   };
 }
+
+/** Sessions of envelopes, of the unified protocol and of the contract's own messages. */
+export const unifiedSessions: SessionDialect<Envelope> = {
+  bytes: bytesOfEnvelope,
+  choose: (category, envelope) => category.choose?.(envelope),
+  validate: (service, envelope, sid) => validate(service, envelope, sid),
+  validateOpening: (service, envelope, sid) => validate(service, envelope, sid, { isOpening: true }),
+  validateChunk,
+};
 
 /** The Open Inference Protocol over REST. */
 export const openInferenceRest: Dialect<RestBody, TensorRequest, RestAnswer> = {
@@ -77,7 +86,7 @@ export const openInferenceGrpc: Dialect<ModelInferRequest, TensorRequest, ModelI
 export const ownMessages: Dialect<InferRequest, Envelope, InferResponse> = {
   // As above.
   received: () => "",
-  otherBytes: ({ payload }) => payload.reduce((sum, { data }) => sum + data.length, 0),
+  otherBytes: bytesOfEnvelope,
   decode: (request) => envelopeFromRequest(request, request.service),
   choose: (category, envelope) => category.choose?.(envelope),
   validate: (service, envelope, sid) => validate(service, envelope, sid),
@@ -104,4 +113,8 @@ export const openInferenceSequences: SessionDialect<TensorRequest> = {
 function chooseByTensors(category: ServiceTarget, request: TensorRequest): Chosen<TensorRequest> | undefined {
   const chosen = category.choose?.(envelopeFromTensors(category.id, request));
   return chosen === undefined ? undefined : { ...chosen, request };
+}
+
+function bytesOfEnvelope({ payload }: Envelope): number {
+  return payload.reduce((sum, { data }) => sum + data.length, 0);
 }

@@ -148,15 +148,13 @@ export function createPipeline<Body, Request extends DecodedRequest, Answer>(
       const decoded = dialect.decode(body);
       if (dialect.otherBytes !== undefined) await admitted.spend(dialect.otherBytes(decoded));
       const named = { ...decoded, header: admitted.nameApp(decoded.header) };
-      const { target, request, headers } = meaningOf(asked, dialect, named);
+      const chosen = meaningOf(asked, dialect, named);
+      const { target, request } = chosen;
       meant = target;
       const compiled = target === asked ? described : target.compiled(call.version);
       if (compiled === undefined) throw notDescribed(target, call.version);
-      const checked = dialect.validate(compiled, request, sid);
-      const priority = Math.min(checked.priority, admitted.maxPriority);
-      const valid = { ...checked, version: call.version || target.version, priority };
-      if (headers !== undefined) Object.assign(valid.headers, headers);
-      const response = await target.dispatch(valid, {
+      const valid = dialect.validate(compiled, request, sid);
+      const response = await target.dispatch(completed(valid, call, chosen, admitted), {
         admitted,
         key: stages.balancingKey(target.hashKey, call, request),
         deadline: started + timeoutOf(target, call, dialect.timeoutMs?.(request)),
@@ -174,16 +172,32 @@ export function createPipeline<Body, Request extends DecodedRequest, Answer>(
   };
 }
 
-/** The service that a request was sent to, or that which the category that it was sent to chooses. */
-function meaningOf<Body, Request extends DecodedRequest, Answer>(
+/**
+ * The service that a request was sent to, or that which the category that it was sent to chooses.
+ *
+ * @throws ServingError SERVICE_NOT_FOUND for a category in a protocol that knows none, and as `choose` does.
+ */
+export function meaningOf<Request>(
   asked: ServiceTarget,
-  dialect: Dialect<Body, Request, Answer>,
+  dialect: { readonly choose?: (category: ServiceTarget, request: Request) => Chosen<Request> | undefined },
   request: Request,
 ): Chosen<Request> {
   if (asked.choose === undefined) return { target: asked, request };
   const chosen = dialect.choose?.(asked, request);
   if (chosen !== undefined) return chosen;
   throw new ServingError("SERVICE_NOT_FOUND", `'${asked.id}' is a category, which this protocol cannot call`);
+}
+
+/** A checked request as loaders get it: in the version that was asked for, no more urgent than its sender may be. */
+export function completed(
+  request: InferRequest,
+  call: Call,
+  { target, headers }: Pick<Chosen<unknown>, "target" | "headers">,
+  { maxPriority }: Admitted,
+): InferRequest {
+  if (headers !== undefined) Object.assign(request.headers, headers);
+  const priority = Math.min(request.priority, maxPriority);
+  return { ...request, version: call.version || target.version, priority };
 }
 
 function timeoutOf(target: ServiceTarget, call: Call, stated: number | undefined): number {

@@ -13,11 +13,11 @@ import {
 import { PartType } from "../proto/gen/athena/v1/part_pb.ts";
 import { ServiceDefinitionSchema } from "../proto/gen/athena/v1/service_pb.ts";
 import { createOpenCaller } from "./admission/admission.ts";
+import { unifiedSessions } from "./dialects.ts";
 import { decodeEnvelope } from "./envelope/decode.ts";
 import type { ServiceTarget } from "./pipeline.ts";
 import { createRouter } from "./router/router.ts";
 import { compileService } from "./schema/compile.ts";
-import { validate, validateChunk } from "./schema/validate.ts";
 import type { SessionReport } from "./session-meter.ts";
 import { createSessionPipeline, type SessionEvent, type SessionStages } from "./session-pipeline.ts";
 import type { Call, Place, SessionFrame } from "./types.ts";
@@ -82,9 +82,7 @@ function setUp({ loader = echo, once = false, stream = true, ...setup }: Setup =
   const pipeline = createSessionPipeline({
     route: createRouter([{ ids: ["echo"], paths: [], target }]),
     newSid: (prefix) => `${prefix}1`,
-    validate: (service, envelope, sid) => validate(service, envelope, sid),
-    validateOpening: (service, envelope, sid) => validate(service, envelope, sid, { isOpening: true }),
-    validateChunk,
+    unified: unifiedSessions,
     balancingKey: () => undefined,
     now: () => performance.now(),
     maxSessions: 2,

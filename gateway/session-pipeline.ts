@@ -1,10 +1,17 @@
 import type { HashKeySource } from "../config/gateway.ts";
 import { ServingError } from "../proto/errors.ts";
-import type { InferRequest, InferResponse, InferStreamResponse } from "../proto/gen/athena/v1/inference_pb.ts";
-import type { Part } from "../proto/gen/athena/v1/part_pb.ts";
+import type { InferResponse, InferStreamResponse } from "../proto/gen/athena/v1/inference_pb.ts";
 import type { Admitted, Caller, Ticket } from "./admission/admission.ts";
 import type { Kind } from "./admission/limit-store.ts";
-import { type Chosen, type DecodedRequest, defaultSidPrefix, notDescribed, type ServiceTarget } from "./pipeline.ts";
+import {
+  type Chosen,
+  completed,
+  type DecodedRequest,
+  defaultSidPrefix,
+  meaningOf,
+  notDescribed,
+  type ServiceTarget,
+} from "./pipeline.ts";
 import type { Router } from "./router/router.ts";
 import type { CompiledService } from "./schema/compile.ts";
 import { createSessionBounds, type SessionBounds } from "./session-bounds.ts";
@@ -18,11 +25,8 @@ import type { Call, Envelope, Place, SessionFrame } from "./types.ts";
 export interface SessionStages {
   readonly route: Router<ServiceTarget>;
   readonly newSid: (prefix: string) => string;
-  /** Checks a whole request, for a session that is one. */
-  readonly validate: (service: CompiledService, envelope: Envelope, sid: string) => InferRequest;
-  /** Checks the frame that opens a session, whose inputs may come later. */
-  readonly validateOpening: (service: CompiledService, envelope: Envelope, sid: string) => InferRequest;
-  readonly validateChunk: (service: CompiledService, envelope: Envelope) => Part[];
+  /** The stages of sessions of envelopes. */
+  readonly unified: SessionDialect<Envelope>;
   readonly balancingKey: (source: HashKeySource | undefined, call: Call, request: object) => string | undefined;
   /** Milliseconds on a clock that never goes back. */
   readonly now: () => number;
@@ -129,7 +133,7 @@ export function createSessionPipeline(stages: SessionStages): SessionPipeline {
       const opening = await firstFrame(source, bounds.signal);
       meter.noteIn();
       const { admitted, first } = await acceptFirst(dialect, ticket, opening, request.received);
-      const meant = meaningOf(dialect, called, first);
+      const meant = meantBy(dialect, called, first);
       progress = createProgress((response, status) => {
         bounds.touch();
         meter.noteOut();
@@ -155,9 +159,8 @@ export function createSessionPipeline(stages: SessionStages): SessionPipeline {
     const lead = leadOf(stages, request.call);
     return { sid: lead.sid, service: lead.service, codeMap: lead.target?.codeMap, events: run(dialect, request, lead) };
   };
-  const unified = unifiedFrom(stages);
   return {
-    open: (request) => openIn(unified, request),
+    open: (request) => openIn(stages.unified, request),
     openIn,
     find: (call) => stages.route(call).id,
     describe: (call) => stages.route(call).compiled(call.version),
@@ -169,16 +172,6 @@ export function createSessionPipeline(stages: SessionStages): SessionPipeline {
     abortAll(error) {
       for (const { bounds } of running) bounds.abort(error);
     },
-  };
-}
-
-function unifiedFrom({ validate, validateOpening, validateChunk }: SessionStages): SessionDialect<Envelope> {
-  return {
-    bytes: ({ payload }) => bytesOf(payload),
-    choose: (category, envelope) => category.choose?.(envelope),
-    validate,
-    validateOpening,
-    validateChunk,
   };
 }
 
@@ -228,18 +221,15 @@ interface Meant<Request> {
 }
 
 /** A category chooses by the opening alone. */
-function meaningOf<Request extends DecodedRequest>(
+function meantBy<Request extends DecodedRequest>(
   dialect: SessionDialect<Request>,
   called: Called,
   first: SessionFrame<Request>,
 ): Meant<Request> {
-  const isCategory = called.target.choose !== undefined;
-  const chosen = isCategory ? dialect.choose?.(called.target, first.envelope) : undefined;
-  const { target, compiled } =
-    chosen === undefined ? called : { target: chosen.target, compiled: chosen.target.compiled() };
+  const { target, request, headers } = meaningOf(called.target, dialect, first.envelope);
+  const compiled = target === called.target ? called.compiled : target.compiled();
   if (compiled === undefined) throw notDescribed(target);
-  if (chosen === undefined) return { target, compiled, first };
-  return { target, compiled, first: { ...first, envelope: chosen.request }, headers: chosen.headers };
+  return { target, compiled, first: { ...first, envelope: request }, headers };
 }
 
 function boundsFor({ now }: SessionStages, { signal }: Call, { service, target }: Lead): SessionBounds {
@@ -293,22 +283,17 @@ function dispatch<Request extends DecodedRequest>(
   dialect: SessionDialect<Request>,
   session: Dispatched<Request>,
 ): AsyncIterable<Pick<InferStreamResponse, "response">> {
-  const { call, source, target, compiled, admitted, first, headers, hasPlaces, sid, bounds, meter } = session;
+  const { call, source, target, compiled, admitted, first, hasPlaces, sid, bounds, meter } = session;
   const key = stages.balancingKey(target.hashKey, call, first.envelope);
   const timeoutMs = dialect.timeoutMs?.(first.envelope);
   const opens = stages.now() + Math.min(target.timeoutMs, timeoutMs ?? Infinity);
   const { signal } = bounds;
-  const completed = (valid: InferRequest): InferRequest => {
-    Object.assign(valid.headers, headers);
-    const priority = Math.min(valid.priority, admitted.maxPriority);
-    return { ...valid, version: call.version || target.version, priority };
-  };
   if (isOnce(compiled, first.place)) {
     bounds.endInput();
-    const request = completed(dialect.validate(compiled, first.envelope, sid));
+    const request = completed(dialect.validate(compiled, first.envelope, sid), call, session, admitted);
     return onceAnswer(target.dispatch(request, { admitted, key, deadline: opens, signal }));
   }
-  const request = completed(dialect.validateOpening(compiled, first.envelope, sid));
+  const request = completed(dialect.validateOpening(compiled, first.envelope, sid), call, session, admitted);
   const place = first.place ?? (hasPlaces ? 0 : undefined);
   withPlace(request.parts, place);
   const chunks = chunksFrom(

@@ -58,7 +58,9 @@ outputs: { image: { type: image } }
     await writeFile(join(folder, "speller/wrapper.py"), speller);
   });
   const services = Object.keys(manifests).map((id) => ({ id, endpoints: [urlOf(loader.loader)] }));
-  gateway = await startGateway(services, { sessions: { keepAliveMs: 100 } }, (line) => lines.push(line));
+  const categories = [{ id: "any", rules: [{ service: "once" }] }];
+  const options = { sessions: { keepAliveMs: 100 }, categories };
+  gateway = await startGateway(services, options, (line) => lines.push(line));
 });
 
 afterAll(async () => {
@@ -144,6 +146,7 @@ describe("generate", () => {
     ["once", `{"text_input":"x","other":{"a":[12345678901234567890]}}`, 400, "other"],
     ["speller", { text_input: "x" }, 501, "use generate_stream"],
     ["nobody", { text_input: "x" }, 404, "nobody"],
+    ["any", { text_input: "x" }, 404, "'any' is a category, which this protocol cannot call"],
   ])("of %s refuses %j with %d", async (model, body, status, words) => {
     const answer = await generate(model, body);
     expect(answer).toEqual({ status, body: { error: expect.stringContaining(words) } });
