@@ -1,12 +1,13 @@
-import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
+import type { ConnectRouter } from "@connectrpc/connect";
 import { connectErrorFrom } from "../../proto/connect-error.ts";
 import { ServingError } from "../../proto/errors.ts";
 import {
   Health,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../proto/gen/grpc/health/v1/health_pb.ts";
-import type { Admission } from "../admission/admission.ts";
-import { callFromRpc, holdCallOpen } from "./rpc-call.ts";
+import type { Admission, Caller } from "../admission/admission.ts";
+import { answererFor } from "./known-caller.ts";
+import { holdCallOpen } from "./rpc-call.ts";
 
 /** What the health-checking protocol tells from. */
 export interface HealthSources {
@@ -31,6 +32,7 @@ const maxListed = 100;
  */
 export function addHealthService(router: ConnectRouter, sources: HealthSources): void {
   const { isDraining } = sources;
+  const answer = answererFor(sources.admission);
   let watchers = 0;
   const statusOf = (service: string): ServingStatus => statusFrom(sources, service);
   router.service(Health, {
@@ -60,7 +62,7 @@ export function addHealthService(router: ConnectRouter, sources: HealthSources):
         watchers -= 1;
       }
     },
-    list: (_, context) => listFor(context, sources),
+    list: (_, context) => answer(context, (caller) => listFor(caller, sources)),
   });
 }
 
@@ -70,21 +72,16 @@ function statusFrom({ isDraining, isReady }: HealthSources, service: string): Se
   return ready && !isDraining() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING;
 }
 
-async function listFor(context: HandlerContext, sources: HealthSources) {
-  try {
-    const { mayCall } = await sources.admission(callFromRpc(context, "", ""));
-    const listed = sources.serviceIds().filter(mayCall);
-    if (listed.length > maxListed) {
-      throw new ServingError(
-        "PAYLOAD_TOO_LARGE",
-        `there are ${listed.length} services, and health lists at most ${maxListed}`,
-      );
-    }
-    const statuses = ["", ...listed].map((service) => [service, { status: statusFrom(sources, service) }]);
-    return { statuses: Object.fromEntries(statuses) };
-  } catch (thrown) {
-    throw connectErrorFrom(thrown);
+function listFor({ mayCall }: Caller, sources: HealthSources) {
+  const listed = sources.serviceIds().filter(mayCall);
+  if (listed.length > maxListed) {
+    throw new ServingError(
+      "PAYLOAD_TOO_LARGE",
+      `there are ${listed.length} services, and health lists at most ${maxListed}`,
+    );
   }
+  const statuses = ["", ...listed].map((service) => [service, { status: statusFrom(sources, service) }]);
+  return { statuses: Object.fromEntries(statuses) };
 }
 
 /** Until the next look, or the end of the call. */

@@ -172,9 +172,19 @@ function prove(admitted: Omit<Admitted, typeof proof>): Admitted {
   return admitted as Admitted;
 }
 
+/**
+ * Also for what only tells of a service, whether it is there or not.
+ *
+ * @throws ServingError PERMISSION_DENIED.
+ */
+export function assertMayCall({ mayCall }: Pick<Caller, "mayCall">, service: string): void {
+  if (mayCall(service)) return;
+  throw new ServingError("PERMISSION_DENIED", `the app may not call service '${service.slice(0, 64)}'`);
+}
+
 async function takeShare(app: App, wanted: Wanted, limits: LimitStore): Promise<Disposable> {
   const { service, kind, byteCount } = wanted;
-  if (!app.mayCall(service)) throw new ServingError("PERMISSION_DENIED", `the app may not call service '${service}'`);
+  assertMayCall(app, service);
   const { requests, bytes } = app;
   const maxOpen = kind === "call" ? app.maxCalls : app.maxSessions;
   const verdict = await limits.take({ app: app.id, kind, requests, bytes, byteCount, maxOpen });

@@ -1,6 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import type { ConnectRouter, HandlerContext } from "@connectrpc/connect";
-import { connectErrorFrom } from "../../../proto/connect-error.ts";
+import type { ConnectRouter } from "@connectrpc/connect";
 import { ServingError } from "../../../proto/errors.ts";
 import {
   CatalogService,
@@ -9,10 +8,10 @@ import {
   ServiceState,
 } from "../../../proto/gen/athena/v1/service_pb.ts";
 import type { ServiceStatus } from "../../admin/server.ts";
-import type { Admission, Caller } from "../../admission/admission.ts";
+import { type Admission, assertMayCall } from "../../admission/admission.ts";
 import type { CompiledService } from "../../schema/compile.ts";
 import type { Endpoint } from "../../types.ts";
-import { callFromRpc } from "../rpc-call.ts";
+import { answererFor } from "../known-caller.ts";
 
 /** A service as the catalog sees it. */
 export interface CatalogEntry {
@@ -30,13 +29,7 @@ export interface CatalogServiceOptions {
 
 /** Adds athena.v1's catalog to a port: what the services are and take that an app may call. */
 export function addCatalog(router: ConnectRouter, { services, admission }: CatalogServiceOptions): void {
-  const answer = async <Answer>(context: HandlerContext, make: (caller: Caller) => Answer): Promise<Answer> => {
-    try {
-      return make(await admission(callFromRpc(context, "", "")));
-    } catch (thrown) {
-      throw connectErrorFrom(thrown);
-    }
-  };
+  const answer = answererFor(admission);
   router.service(CatalogService, {
     listServices: (_, context) =>
       answer(context, ({ mayCall }) => ({
@@ -45,9 +38,8 @@ export function addCatalog(router: ConnectRouter, { services, admission }: Catal
           .map(listed),
       })),
     describeService: ({ service, version }, context) =>
-      answer(context, ({ mayCall }) => {
-        // Whether it is there or not.
-        if (!mayCall(service)) throw notAllowed(service);
+      answer(context, (caller) => {
+        assertMayCall(caller, service);
         const entry = services().find(({ target }) => target.id === service);
         if (entry === undefined) throw notFound(service);
         const compiled = entry.target.compiled(version);
@@ -80,10 +72,6 @@ function loadOf({ target, pool }: CatalogEntry): LoadReport {
   }
   report.estimatedWaitMs = loads.length === 0 ? 0 : Math.min(...loads.map(({ waitMs }) => waitMs));
   return report;
-}
-
-function notAllowed(service: string): ServingError {
-  return new ServingError("PERMISSION_DENIED", `the app may not call service '${service.slice(0, 64)}'`);
 }
 
 function notFound(service: string, version = "", entry?: CatalogEntry): ServingError {

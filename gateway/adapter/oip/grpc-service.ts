@@ -8,18 +8,19 @@ import {
   type RepositoryModelLoadRequest,
   type RepositoryModelUnloadRequest,
 } from "../../../proto/gen/inference/grpc_service_pb.ts";
-import type { Caller } from "../../admission/admission.ts";
+import { assertMayCall, type Caller } from "../../admission/admission.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import type { ControlAction } from "../../service-control.ts";
 import type { Call } from "../../types.ts";
 import { type Exchange, exchangeFrom } from "../http.ts";
+import { answererFor } from "../known-caller.ts";
 import { callFromRpc, claimCall } from "../rpc-call.ts";
 import { completeError, refusalFrom } from "../rpc-refusal.ts";
 import { httpStatusFromError } from "../status.ts";
 import { grpcConfiguration, grpcMetadata, grpcStatistics } from "./grpc-answer.ts";
 import { createStreamInfer, type StreamInferOptions } from "./grpc-stream.ts";
 import { configurationFrom, metadataFrom, serverMetadata } from "./metadata.ts";
-import { assertMayAsk, indexOf, isServerReady, type ModelDirectory } from "./models.ts";
+import { indexOf, isServerReady, type ModelDirectory } from "./models.ts";
 import type { ModelControl } from "./repository.ts";
 import { modelStatisticsFrom } from "./statistics.ts";
 
@@ -38,23 +39,13 @@ export interface GrpcServiceOptions extends Omit<StreamInferOptions, "infer"> {
 
 /** Adds the Open Inference Protocol to a gRPC port. */
 export function addInferenceService(router: ConnectRouter, options: GrpcServiceOptions): void {
-  const { admission, directory, isDraining } = options;
-  /** What is not about health is for apps that admission knows. */
-  const answer = async <Answer>(
-    context: HandlerContext,
-    make: (caller: Caller, call: Call) => Answer | Promise<Answer>,
-  ): Promise<Answer> => {
-    try {
-      const call = callFromRpc(context, "", "");
-      return await make(await admission(call), call);
-    } catch (thrown) {
-      throw connectErrorFrom(thrown);
-    }
-  };
-  const about = <Answer>(model: string, context: HandlerContext, make: () => Answer): Promise<Answer> =>
+  const { directory, isDraining } = options;
+  // What is not about health is for apps that admission knows.
+  const answer = answererFor(options.admission);
+  const about = <Answer>(model: string, context: HandlerContext, make: (caller: Caller) => Answer): Promise<Answer> =>
     answer(context, (caller) => {
-      assertMayAsk(model, caller);
-      return make();
+      if (model !== "") assertMayCall(caller, model);
+      return make(caller);
     });
   const control = (
     action: ControlAction,
@@ -78,10 +69,9 @@ export function addInferenceService(router: ConnectRouter, options: GrpcServiceO
     modelConfig: ({ name, version }, context) =>
       about(name, context, () => grpcConfiguration(configurationFrom(directory.describe(name, version)))),
     modelStatistics: ({ name, version }, context) =>
-      answer(context, (caller) => {
-        if (name !== "") assertMayAsk(name, caller);
-        return grpcStatistics(directory.statistics(name, version, caller).map(modelStatisticsFrom));
-      }),
+      about(name, context, (caller) =>
+        grpcStatistics(directory.statistics(name, version, caller).map(modelStatisticsFrom)),
+      ),
     repositoryIndex: ({ ready }, context) =>
       answer(context, (caller) => ({ models: indexOf(directory, ready, caller).map((entry) => ({ ...entry })) })),
     repositoryModelLoad: (request, context) => control("load", request, context),

@@ -87,12 +87,6 @@ export function isServerReady({ models }: ModelDirectory): boolean {
   return models.every((model) => model.status().ready);
 }
 
-/** Throws ServingError PERMISSION_DENIED for a model that its caller may not call: nothing is told about it either. */
-export function assertMayAsk(model: string, { mayCall }: Lister): void {
-  if (mayCall(model)) return;
-  throw new ServingError("PERMISSION_DENIED", `the app may not call service '${shown(model)}'`);
-}
-
 /** Those models that a caller may call, and no others. */
 export function listedFor(models: readonly Model[], { mayCall }: Lister): readonly Model[] {
   return models.filter(({ target }) => mayCall(target.id));

@@ -1,6 +1,6 @@
 import { type Context, Hono } from "hono";
 import { ServingError } from "../../../proto/errors.ts";
-import { type Admission, createOpenCaller } from "../../admission/admission.ts";
+import { type Admission, assertMayCall, createOpenCaller } from "../../admission/admission.ts";
 import type { Pipeline } from "../../pipeline.ts";
 import type { Session } from "../../session-pipeline.ts";
 import type { LookupLogEntry } from "../../telemetry/access-log.ts";
@@ -13,7 +13,7 @@ import { acceptedEncodings, decompressed } from "./content-encoding.ts";
 import type { RestBody } from "./decode-request.ts";
 import type { RestAnswer } from "./encode-answer.ts";
 import { answerGenerateStream, type GenerateStreamOptions } from "./generate-stream.ts";
-import { assertMayAsk, type ModelDirectory } from "./models.ts";
+import type { ModelDirectory } from "./models.ts";
 import { type Page, pagesOf } from "./pages.ts";
 import type { ModelControl } from "./repository.ts";
 
@@ -187,7 +187,7 @@ async function show(page: Page, context: RestContext, options: RestAdapterOption
   try {
     const caller = page.isOpen ? anybody : await options.admission(callFromContext(context));
     const model = modelOf(context);
-    if (model !== "") assertMayAsk(model, caller);
+    if (model !== "") assertMayCall(caller, model);
     const { body, status = 200 } = await page.answer({
       model,
       version: versionOf(context),
