@@ -1,3 +1,4 @@
+import { createCallScope } from "../../../proto/call-scope.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import type {
   ModelInferRequest,
@@ -6,7 +7,6 @@ import type {
 } from "../../../proto/gen/inference/grpc_service_pb.ts";
 import type { Admission } from "../../admission/admission.ts";
 import { openInferenceSequences, openInferenceStreams } from "../../dialects.ts";
-import { joinSignals } from "../../joined-signal.ts";
 import type { CompiledService } from "../../schema/compile.ts";
 import type { SessionPipeline } from "../../session-pipeline.ts";
 import type { Call, SessionFrame, TensorRequest } from "../../types.ts";
@@ -88,7 +88,7 @@ export function createAsker({ infer, sessions, admission }: AskerOptions, stream
     refuse: (request, error) => run(request, callOf(request), failing(error)),
     async *runSequence({ first, input, parameters, signal }) {
       const call = callOf(first);
-      using joined = joinSignals(call.signal, signal);
+      using joined = createCallScope(call.signal, signal);
       const session = sessions.openIn<ModelInferResponse, TensorRequest>(openInferenceSequences, {
         call: { ...call, signal: joined.signal },
         caller: callerOf(admission, call),

@@ -1,3 +1,4 @@
+import { createCallScope } from "../../../proto/call-scope.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import { type InferRequest, Status } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import type { Engine } from "../engine.ts";
@@ -34,7 +35,8 @@ export function createEchoEngine(): Engine {
     async *stream(request, inputs, signal) {
       assertRunning();
       let status = Status.BEGIN;
-      for await (const input of untilAborted(inputs, AbortSignal.any([signal, stopping.signal]))) {
+      using scope = createCallScope(signal, stopping.signal);
+      for await (const input of untilAborted(inputs, scope.signal)) {
         await behave(request, signal);
         yield { parts: input.parts, status: input.last ? Status.END : status };
         status = Status.CONTINUE;

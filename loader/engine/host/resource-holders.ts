@@ -1,7 +1,7 @@
 import type { Logger } from "../../../config/logger.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import type { LoadedResource } from "../engine.ts";
-import { limitSignals } from "./limited-signal.ts";
+import { limitSignals } from "../limited-signal.ts";
 import type { WorkerProcess } from "./worker-process.ts";
 
 /** What is asked of a worker about personal resources. */

@@ -1,8 +1,8 @@
 import type { Logger } from "../../../config/logger.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import type { EngineResources, LoadedResource, ResourceLimits } from "../engine.ts";
+import { limitSignals } from "../limited-signal.ts";
 import { createKeyedLock } from "./keyed-lock.ts";
-import { limitSignals } from "./limited-signal.ts";
 import { createResourceHolders, type ResourceWorker } from "./resource-holders.ts";
 import { createResourceRoom } from "./resource-room.ts";
 

@@ -1,9 +1,9 @@
 import { create, equals } from "@bufbuild/protobuf";
+import { createCallScope } from "../../../proto/call-scope.ts";
 import { ServingError } from "../../../proto/errors.ts";
 import { ServiceDefinitionSchema } from "../../../proto/gen/athena/v1/service_pb.ts";
 import { assertDeclared } from "../assert-declared.ts";
 import type { Engine, EngineDescription, EngineHealth } from "../engine.ts";
-import { createCallScope } from "./call-scope.ts";
 import { type HeaderSource, resolveHeaders } from "./headers.ts";
 import { createHealthWatch, type HealthWatch } from "./health-watch.ts";
 import { createOipGrpc, type OipGrpcOptions } from "./oip/grpc.ts";

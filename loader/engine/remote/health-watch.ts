@@ -1,6 +1,6 @@
 import { ServingError } from "../../../proto/errors.ts";
 import type { EngineHealth } from "../engine.ts";
-import { limitTime } from "./call-scope.ts";
+import { limitTime } from "./call-ends.ts";
 
 /** What a watch is created from. */
 export interface HealthWatchOptions {

@@ -1,5 +1,5 @@
 import { ServingError } from "../../../proto/errors.ts";
-import { limitTime } from "./call-scope.ts";
+import { limitTime } from "./call-ends.ts";
 
 /** What {@link untilReady} waits with. */
 export interface UntilReadyOptions<Answer> {

@@ -2,7 +2,7 @@ import { type Client, Code, ConnectError, createClient, type Interceptor } from 
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { type Reason, ServingError } from "../../../../proto/errors.ts";
 import { GRPCInferenceService } from "../../../../proto/gen/inference/grpc_service_pb.ts";
-import { orAborted } from "../call-scope.ts";
+import { orAborted } from "../call-ends.ts";
 import type { RemoteProtocolOptions } from "../protocol.ts";
 import { brokenError, serverError, unreachableError, unusableError } from "../server-error.ts";
 

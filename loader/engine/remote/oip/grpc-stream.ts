@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { createCallScope } from "../../../../proto/call-scope.ts";
 import { ServingError } from "../../../../proto/errors.ts";
 import type { ModelInferRequestSchema, ModelInferResponse } from "../../../../proto/gen/inference/grpc_service_pb.ts";
-import { createCallScope } from "../call-scope.ts";
 import { serverError, silentError, unusableError } from "../server-error.ts";
 import { watchSilence } from "../silence.ts";
 import { errorFromThrown, type GrpcBounds, type GrpcClient } from "./grpc-client.ts";

@@ -1,9 +1,9 @@
 import { z } from "zod";
+import { createCallScope } from "../../../../proto/call-scope.ts";
 import { ServingError } from "../../../../proto/errors.ts";
 import { type InferRequest, Status } from "../../../../proto/gen/athena/v1/inference_pb.ts";
 import { type Part, PartType } from "../../../../proto/gen/athena/v1/part_pb.ts";
 import type { EngineResult } from "../../engine.ts";
-import { createCallScope } from "../call-scope.ts";
 import { createHttpClient, type HttpClient } from "../http-client.ts";
 import { joinParts } from "../join-parts.ts";
 import type { RemoteProtocol, RemoteProtocolOptions } from "../protocol.ts";
