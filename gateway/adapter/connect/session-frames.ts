@@ -4,6 +4,7 @@ import { ServingError } from "../../../proto/errors.ts";
 import type { InferRequest, InferStreamRequest } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import { envelopeFromParts, envelopeFromRequest } from "../../envelope/from-message.ts";
 import type { SessionFrame } from "../../types.ts";
+import { timelyMessage } from "../timely-message.ts";
 
 /** A session as its first message opens it. */
 export interface OpenedSession {
@@ -14,8 +15,6 @@ export interface OpenedSession {
 
 /** How long a stream may say nothing before it names its service, in milliseconds: whose bounds hold is not known yet. */
 const openTimeoutMs = 60_000;
-/** How soon a drain is seen meanwhile, in milliseconds. */
-const lookIntervalMs = 500;
 
 /** What ends the wait for a session's first message. */
 export interface OpeningBounds {
@@ -35,7 +34,7 @@ export async function openSession(
 ): Promise<OpenedSession> {
   const source = messages[Symbol.asyncIterator]();
   try {
-    const { done, value } = await withinTime(nextOf(source), bounds);
+    const { done, value } = await firstOf(source, bounds);
     if (done === true || value.message.case !== "open") {
       throw new ServingError("SCHEMA_VIOLATION", "the first message of a session must be 'open'");
     }
@@ -90,23 +89,19 @@ function readError(thrown: unknown): ServingError {
   }
 }
 
-async function withinTime<Value>(promise: Promise<Value>, { signal, isDraining }: OpeningBounds): Promise<Value> {
-  const late = Promise.withResolvers<never>();
-  const onTime = (): void =>
-    late.reject(new ServingError("DEADLINE_EXCEEDED", `no session was opened within ${openTimeoutMs} ms`));
-  const onAbort = (): void => late.reject(readError(signal.reason));
-  const look = (): void => {
-    if (isDraining()) late.reject(new ServingError("DRAINING", "the gateway is shutting down"));
-  };
-  const timer = setTimeout(onTime, openTimeoutMs);
-  const looking = setInterval(look, lookIntervalMs);
+async function firstOf(
+  source: AsyncIterator<InferStreamRequest>,
+  { signal, isDraining }: OpeningBounds,
+): Promise<IteratorResult<InferStreamRequest>> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(readError(signal.reason));
   signal.addEventListener("abort", onAbort, { once: true });
   if (signal.aborted) onAbort();
+  const late = `no session was opened within ${openTimeoutMs} ms`;
   try {
-    return await Promise.race([promise, late.promise]);
+    const first = Promise.race([nextOf(source), aborted.promise]);
+    return await timelyMessage(first, { timeoutMs: openTimeoutMs, late, isDraining });
   } finally {
-    clearTimeout(timer);
-    clearInterval(looking);
     signal.removeEventListener("abort", onAbort);
   }
 }
