@@ -16,6 +16,7 @@ import { createSchemaRegistry, type SchemaRegistry } from "./schema/registry.ts"
 import { type ControlAction, controlService } from "./service-control.ts";
 import { createStatistics, type ServiceStatistics } from "./telemetry/statistics.ts";
 import type { Endpoint } from "./types.ts";
+import { within } from "./within.ts";
 
 /** How often and how long the endpoints of every service are probed. */
 export interface ProbeSettings {
@@ -164,16 +165,8 @@ async function probeNewEndpoints(next: ServicePlan, core: Core, probes: ProbeSet
       // It stays in the set.
     }
   });
-  await within(maxPreparationMs, probing);
+  await within(probing, maxPreparationMs);
   return unreachable;
-}
-
-/** Waits for something, but no longer than this. */
-export async function within(timeoutMs: number, work: Promise<unknown>): Promise<void> {
-  const late = Promise.withResolvers<void>();
-  const timer = setTimeout(late.resolve, timeoutMs);
-  await Promise.race([work, late.promise]);
-  clearTimeout(timer);
 }
 
 function takeOver(

@@ -3,7 +3,8 @@ import type { ServicePlan } from "./configuration/service-plan.ts";
 import type { ServiceTarget } from "./pipeline.ts";
 import type { Router } from "./router/router.ts";
 import { createServiceRouter, type RoutedCategory, routeCategories } from "./routing.ts";
-import { type ServedService, type ServiceEnvironment, serveService, within } from "./served-service.ts";
+import { type ServedService, type ServiceEnvironment, serveService } from "./served-service.ts";
+import { within } from "./within.ts";
 
 /** What is served at one moment. A request keeps to the one in which it began. */
 export interface ServedConfiguration {
@@ -91,7 +92,7 @@ async function prepare(
     return before.prepare(plan, config.healthCheck);
   }
   const service = start(plan);
-  await within(maxPreparationMs, service.settled());
+  await within(service.settled(), maxPreparationMs);
   return () => service;
 }
 

@@ -165,8 +165,8 @@ function createRests(): Rests {
   return {
     discard(request) {
       const { stream } = request;
-      if (request.readableEnded || stream.closed) return;
-      if (!sending.has(request)) stream.once("close", () => sending.delete(request));
+      if (request.readableEnded || stream.closed || sending.has(request)) return;
+      stream.once("close", () => sending.delete(request));
       sending.add(request);
       endLater(request);
     },

@@ -1,5 +1,6 @@
 import { ServingError } from "../../proto/errors.ts";
 import type { Session, SessionEvent } from "../session-pipeline.ts";
+import { within } from "../within.ts";
 
 /** How long a request's body may take to arrive, in milliseconds. */
 export const bodyTimeoutMs = 60_000;
@@ -38,7 +39,7 @@ export interface StreamForm {
   /** The stream's last word. */
   readonly error: (error: ServingError, sid: string) => string;
   /** The answer in place of a stream that has no result. */
-  readonly refusal: (error: ServingError) => Response;
+  readonly refusal: (error: ServingError, session: Session<string>) => Response;
 }
 
 /**
@@ -57,7 +58,7 @@ export async function answerSession(
     await within(first, bounds.keepAliveMs);
   } catch (thrown) {
     letGo();
-    return form.refusal(ServingError.from(thrown));
+    return form.refusal(ServingError.from(thrown), session);
   }
   const headers: Record<string, string> = {
     "content-type": form.contentType,
@@ -86,19 +87,6 @@ async function firstResult(session: Session<string>): Promise<Step> {
   let step = await session.events.next();
   while (step.done !== true && step.value.type === "opened") step = await session.events.next();
   return step;
-}
-
-/** Resolves with the value, or with undefined when it does not come in time. */
-async function within<Value>(promise: Promise<Value>, timeoutMs: number): Promise<Value | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), timeoutMs);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 interface StreamEnds

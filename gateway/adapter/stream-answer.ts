@@ -1,10 +1,18 @@
+import type { ServingError } from "../../proto/errors.ts";
 import type { Admission } from "../admission/admission.ts";
 import { encodeErrorFrame, encodeFrame } from "../envelope/encode.ts";
 import type { Session, SessionPipeline } from "../session-pipeline.ts";
 import type { Call, Envelope, SessionFrame } from "../types.ts";
 import { callerOf } from "./caller-of.ts";
 import { errorResponse } from "./error-response.ts";
-import { answerSession, bodyTimeoutMs, onOneLine, type StreamBounds, type StreamClient } from "./session-answer.ts";
+import {
+  answerSession,
+  bodyTimeoutMs,
+  onOneLine,
+  type StreamBounds,
+  type StreamClient,
+  type StreamForm,
+} from "./session-answer.ts";
 
 /** How results are told apart in one HTTP answer: server-sent events, or a line of JSON for each. */
 export type StreamKind = "sse" | "jsonl";
@@ -53,28 +61,25 @@ export async function answerStream(
     encode: (service, response, status) =>
       encodeFrame({ sid: session.sid, status }, response.parts, service.outputTypes),
   });
-  return answerSession(
-    session,
-    { ...client, reader },
-    {
-      ...forms[kind],
-      result: (json) => textOf(kind, "message", json),
-      error({ class: row, message }, sid) {
-        return textOf(kind, "error", encodeErrorFrame(row.legacyCode, message, { sid, status: 0 }));
-      },
-      refusal: (error) => errorResponse(error, session.sid, isDraining(), session.codeMap),
-    },
-    options,
-  );
+  const refusal: StreamForm["refusal"] = (error, { sid, codeMap }) => errorResponse(error, sid, isDraining(), codeMap);
+  return answerSession(session, { ...client, reader }, { ...forms[kind], refusal }, options);
 }
 
-const forms = {
-  sse: { contentType: "text/event-stream", keepAlive: ": keep-alive\n\n" },
-  jsonl: { contentType: "application/x-ndjson", keepAlive: "\n" },
-} as const;
+const forms: Readonly<Record<StreamKind, Omit<StreamForm, "refusal">>> = {
+  sse: {
+    contentType: "text/event-stream",
+    keepAlive: ": keep-alive\n\n",
+    result: (json) => `data: ${onOneLine(json)}\n\n`,
+    error: (error, sid) => `event: error\ndata: ${onOneLine(errorFrame(error, sid))}\n\n`,
+  },
+  jsonl: {
+    contentType: "application/x-ndjson",
+    keepAlive: "\n",
+    result: (json) => `${onOneLine(json)}\n`,
+    error: (error, sid) => `${onOneLine(errorFrame(error, sid))}\n`,
+  },
+};
 
-function textOf(kind: StreamKind, event: "message" | "error", json: string): string {
-  const line = onOneLine(json);
-  if (kind === "jsonl") return `${line}\n`;
-  return event === "error" ? `event: error\ndata: ${line}\n\n` : `data: ${line}\n\n`;
+function errorFrame({ class: row, message }: ServingError, sid: string): string {
+  return encodeErrorFrame(row.legacyCode, message, { sid, status: 0 });
 }

@@ -87,9 +87,9 @@ const idleConnectionMs = 30_000;
  * run to their end.
  */
 export function createLoaderClient(options: LoaderClientOptions = {}): LoaderClient {
-  const { maxResponseBytes = 67_108_864, pingIntervalMs = 20_000, pingTimeoutMs = 10_000 } = options;
+  const { maxResponseBytes = 67_108_864, ...pings } = options;
   const pool = createHttpPool({ maxResponseBytes, idleTimeoutMs: idleConnectionMs, now: () => performance.now() });
-  const sessionPool = createHttp2Pool({ idleTimeoutMs: idleConnectionMs, pingIntervalMs, pingTimeoutMs });
+  const sessionPool = createHttp2Pool({ idleTimeoutMs: idleConnectionMs, ...pings });
   const call = createUnaryCaller(pool);
   return {
     inferStream: createStreamCaller(sessionPool, maxResponseBytes),

@@ -1,5 +1,6 @@
 import { ServingError } from "../../../proto/errors.ts";
 import { elementCount, isDatatype, maxRank } from "../../../proto/tensor.ts";
+import { isRecord } from "../../schema/dialect.ts";
 import type { InputTensor, OutputWish, TensorParameters, TensorRequest } from "../../types.ts";
 import { dataFromElements } from "./elements.ts";
 import { parseExactJson } from "./exact-json.ts";
@@ -29,7 +30,7 @@ export function decodeRestRequest({ bytes, headerLength }: Omit<RestBody, "recei
   const jsonLength = headerLength === null ? bytes.length : lengthFromHeader(headerLength, bytes.length);
   if (headerLength !== null && jsonLength === 0) return rawRequest(bytes);
   const document = parseExactJson(strictText(bytes.subarray(0, jsonLength)));
-  if (!isObject(document)) throw malformed("the request must be a JSON object");
+  if (!isRecord(document)) throw malformed("the request must be a JSON object");
   const section = createBinarySection(headerLength === null ? undefined : bytes.subarray(jsonLength));
   const { binary_data_output: binary, ...parameters } = parametersFrom("parameters", document.parameters);
   const binaryOutputs = flagFrom("parameters.binary_data_output", binary, false);
@@ -163,13 +164,13 @@ function nameFrom(section: string, index: number, name: unknown): string {
 }
 
 function objectsFrom(path: string, value: unknown): readonly JsonObject[] {
-  if (!Array.isArray(value) || !value.every(isObject)) throw violation(`${path}: expected an array of objects`);
+  if (!Array.isArray(value) || !value.every(isRecord)) throw violation(`${path}: expected an array of objects`);
   return value;
 }
 
 function parametersFrom(path: string, value: unknown): TensorParameters {
   if (isAbsent(value)) return {};
-  if (!isObject(value)) throw violation(`${path}: expected an object`);
+  if (!isRecord(value)) throw violation(`${path}: expected an object`);
   const parameters: Record<string, TensorParameters[string]> = {};
   for (const [name, parameter] of Object.entries(value)) {
     if (isAbsent(parameter)) continue;
@@ -201,10 +202,6 @@ function isScalar(value: unknown): value is TensorParameters[string] {
 /** Some clients write what they do not say as null. */
 function isAbsent(value: unknown): value is null | undefined {
   return value === null || value === undefined;
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function violation(message: string): ServingError {

@@ -29,7 +29,7 @@ export function encodeGenerated(service: CompiledService, response: InferRespons
 }
 
 function base64From({ data }: OutputTensor): string {
-  return JSON.stringify(Buffer.from(data.buffer, data.byteOffset, data.length).toString("base64"));
+  return JSON.stringify(data.toBase64());
 }
 
 function jsonFrom({ name, datatype, shape, data, isElement }: OutputTensor): string {

@@ -2,6 +2,7 @@ import { ServingError } from "../../../proto/errors.ts";
 import { PartType } from "../../../proto/gen/athena/v1/part_pb.ts";
 import { bytesFromElements, elementCount } from "../../../proto/tensor.ts";
 import type { CompiledInput, CompiledService, TensorShape } from "../../schema/compile.ts";
+import { isRecord } from "../../schema/dialect.ts";
 import type { InputTensor, TensorRequest } from "../../types.ts";
 import { type RestBody, strictText } from "./decode-request.ts";
 import { dataFromElements } from "./elements.ts";
@@ -25,10 +26,10 @@ const usualNames = { input: "prompt", output: "result" } as const;
  */
 export function decodeGenerateRequest({ bytes }: Pick<RestBody, "bytes">): GenerateRequest {
   const document = parseExactJson(strictText(bytes));
-  if (!isObject(document)) throw new ServingError("MALFORMED_ENVELOPE", "the request must be a JSON object");
+  if (!isRecord(document)) throw new ServingError("MALFORMED_ENVELOPE", "the request must be a JSON object");
   const { id = "", parameters, ...members } = document;
   if (typeof id !== "string") throw violation("id: expected a string");
-  if (parameters !== undefined && parameters !== null && !isObject(parameters)) {
+  if (parameters !== undefined && parameters !== null && !isRecord(parameters)) {
     throw violation("parameters: expected an object");
   }
   // Whether the answer is a stream is said by the path; clients of other servers say it here as well.
@@ -153,10 +154,6 @@ function sizesOf(value: unknown): readonly number[] {
   const sizes: number[] = [];
   for (let level = value; Array.isArray(level); level = level[0]) sizes.push(level.length);
   return sizes;
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function violation(message: string): ServingError {

@@ -28,7 +28,7 @@ export interface GenerateStreamOptions extends StreamBounds {
 export function answerGenerateStream(
   call: Call,
   client: StreamClient<RestBody>,
-  refusal: (session: Session<string>) => StreamForm["refusal"],
+  refusal: StreamForm["refusal"],
   { sessions, admission, ...bounds }: GenerateStreamOptions,
 ): Promise<Response> {
   const reader = new AbortController();
@@ -51,15 +51,16 @@ export function answerGenerateStream(
     // The end of a stream that has nothing to say is no event.
     encode: (service, response) => (response.parts.length === 0 ? "" : encodeGenerated(service, response, id)),
   });
-  const form: StreamForm = {
-    contentType: "text/event-stream",
-    keepAlive: ": keep-alive\n\n",
-    result: (json) => `data: ${onOneLine(json)}\n\n`,
-    error: ({ message }) => `data: ${JSON.stringify({ error: message })}\n\n`,
-    refusal: refusal(session),
-  };
-  return answerSession({ ...session, events: withoutEmpty(session.events) }, { ...client, reader }, form, bounds);
+  const results = { ...session, events: withoutEmpty(session.events) };
+  return answerSession(results, { ...client, reader }, { ...form, refusal }, bounds);
 }
+
+const form: Omit<StreamForm, "refusal"> = {
+  contentType: "text/event-stream",
+  keepAlive: ": keep-alive\n\n",
+  result: (json) => `data: ${onOneLine(json)}\n\n`,
+  error: ({ message }) => `data: ${JSON.stringify({ error: message })}\n\n`,
+};
 
 async function* withoutEmpty(events: Session<string>["events"]): AsyncGenerator<SessionEvent<string>, void, undefined> {
   for await (const event of events) if (event.type === "opened" || event.answer !== "") yield event;

@@ -1,5 +1,6 @@
 import { ServingError } from "../../../proto/errors.ts";
 import type { Caller } from "../../admission/admission.ts";
+import { isRecord } from "../../schema/dialect.ts";
 import type { ControlAction } from "../../service-control.ts";
 import { configurationFrom, metadataFrom, serverMetadata } from "./metadata.ts";
 import { indexOf, isServerReady, type Lister, listedFor, type ModelDirectory } from "./models.ts";
@@ -71,7 +72,7 @@ function controlPage(action: ControlAction, control: ModelControl): Page {
     method: "POST",
     path: `/v2/repository/models/:model/${action}`,
     async answer({ model, caller, signal, readBody, holdOpen }) {
-      const parameters = Object.keys(memberOf(await readBody(), "parameters", isObject) ?? {});
+      const parameters = Object.keys(memberOf(await readBody(), "parameters", isRecord) ?? {});
       holdOpen();
       await control({ action, model, parameters, caller, signal });
       return { body: {} };
@@ -146,13 +147,9 @@ function memberOf<Value>(body: string, name: string, is: (value: unknown) => val
 function objectFrom(body: string): Readonly<Record<string, unknown>> {
   try {
     const document: unknown = JSON.parse(body);
-    if (isObject(document)) return document;
+    if (isRecord(document)) return document;
   } catch {
     // Told below.
   }
   throw new ServingError("MALFORMED_ENVELOPE", "the request must be a JSON object");
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

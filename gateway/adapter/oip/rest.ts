@@ -2,11 +2,11 @@ import { type Context, Hono } from "hono";
 import { ServingError } from "../../../proto/errors.ts";
 import { type Admission, assertMayCall, createOpenCaller } from "../../admission/admission.ts";
 import type { Pipeline } from "../../pipeline.ts";
-import type { Session } from "../../session-pipeline.ts";
 import type { LookupLogEntry } from "../../telemetry/access-log.ts";
 import type { Call } from "../../types.ts";
 import { type BodyBounds, readBody, readBytes } from "../body.ts";
 import { callFromContext, type Exchange, exchangeFrom, type HttpBindings } from "../http.ts";
+import type { StreamForm } from "../session-answer.ts";
 import { challenge, httpStatusFromError } from "../status.ts";
 import { assertPreflighted } from "./assert-preflighted.ts";
 import { acceptedEncodings, decompressed } from "./content-encoding.ts";
@@ -137,10 +137,8 @@ function generateStream(context: RestContext, options: RestAdapterOptions): Prom
   context.env.holdOpen();
   const readStreamed = (timeoutMs: number): Promise<RestBody> =>
     readRequest(context, { maxBytes: options.maxBodyBytes, timeoutMs, onLate() {} });
-  const refusal =
-    ({ sid, codeMap }: Session<string>) =>
-    (error: ServingError): Response =>
-      failureFrom(error, { ...headersFrom(options.isDraining()), "athena-sid": sid }, codeMap);
+  const refusal: StreamForm["refusal"] = (error, { sid, codeMap }) =>
+    failureFrom(error, { ...headersFrom(options.isDraining()), "athena-sid": sid }, codeMap);
   return answerGenerateStream(callOf(context), { readBody: readStreamed, ...context.env }, refusal, options.streams);
 }
 
