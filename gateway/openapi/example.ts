@@ -6,6 +6,7 @@ import { readDefinedSchema } from "../schema/definition.ts";
 import { isRecord, schemaFromDialect } from "../schema/dialect.ts";
 import { propertyOf } from "../schema/predecessor/definition-from-file.ts";
 import { validate } from "../schema/validate.ts";
+import { accepts } from "./accepts.ts";
 import type { JsonObject } from "./api-part.ts";
 import { type Extent, sampleFrom } from "./sample.ts";
 import { sampleDataFor } from "./sample-data.ts";
@@ -32,12 +33,7 @@ export function exampleRequest(service: CompiledService): ExampleRequest | undef
 }
 
 function isAccepted(service: CompiledService, example: ExampleRequest): boolean {
-  try {
-    validate(service, decodeEnvelope(JSON.stringify(example)), "example");
-    return true;
-  } catch {
-    return false;
-  }
+  return accepts(() => validate(service, decodeEnvelope(JSON.stringify(example)), "example"));
 }
 
 function buildExample(service: CompiledService, extent: Extent, hasStatus: boolean): ExampleRequest | undefined {

@@ -9,6 +9,9 @@ export const sidSchema: JsonObject = {
   description: "The id of the request, as in the header athena-sid and in the logs.",
 };
 
+/** The header of answers that has the same. */
+export const sidHeader: JsonObject = { description: "The id of the request.", schema: { type: "string" } };
+
 /** The schema of a service's answers in the unified protocol. */
 export function responseSchema(service: CompiledService): JsonSchema {
   return {

@@ -2,6 +2,7 @@ import { decodeEnvelope } from "../envelope/decode.ts";
 import type { CompiledService } from "../schema/compile.ts";
 import { isRecord } from "../schema/dialect.ts";
 import { validate, validateChunk } from "../schema/validate.ts";
+import { accepts } from "./accepts.ts";
 import type { JsonObject } from "./api-part.ts";
 import { type ExampleRequest, exampleRequest } from "./example.ts";
 
@@ -34,14 +35,11 @@ function withPlace(part: unknown, place: number | undefined): JsonObject {
 }
 
 function isAccepted(service: CompiledService, frames: readonly JsonObject[]): boolean {
-  try {
+  return accepts(() => {
     for (const [index, frame] of frames.entries()) {
       const envelope = decodeEnvelope(JSON.stringify(frame));
       if (index === 0) validate(service, envelope, "example", { isOpening: true });
       else validateChunk(service, envelope);
     }
-    return true;
-  } catch {
-    return false;
-  }
+  });
 }

@@ -5,7 +5,7 @@ import { errorRefs, errorResponses, unifiedErrors } from "./errors.ts";
 import { exampleRequest } from "./example.ts";
 import { frameSchema, sessionFrameSchema } from "./frame-schema.ts";
 import { requestSchema } from "./request-schema.ts";
-import { errorSchema, responseSchema } from "./response-schema.ts";
+import { errorSchema, responseSchema, sidHeader } from "./response-schema.ts";
 import { schemaRef } from "./schema.ts";
 import { exampleSession } from "./session-example.ts";
 import { sessionOperation } from "./session-operation.ts";
@@ -126,11 +126,10 @@ function otherPaths(
 
 /** An answer as JSON where there is a schema of such, and as a stream of frames. */
 function answer(description: string, schema: JsonObject | undefined, frame: string): JsonObject {
-  const sid = { description: "The id of the request.", schema: { type: "string" } };
   const frames = { schema: schemaRef(frame) };
   return {
     description: `${description}; with \`Accept\` as a stream, in which the data of each event or each line is one frame.`,
-    headers: { "athena-sid": sid },
+    headers: { "athena-sid": sidHeader },
     content: {
       ...(schema === undefined ? {} : { "application/json": { schema } }),
       "text/event-stream": frames,

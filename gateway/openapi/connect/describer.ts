@@ -3,6 +3,7 @@ import { InferenceService } from "../../../proto/gen/athena/v1/inference_pb.ts";
 import { CatalogService } from "../../../proto/gen/athena/v1/service_pb.ts";
 import type { ApiDescriber, ApiPart, DocumentScope, JsonObject } from "../api-part.ts";
 import { errorRefsFor, errorResponses } from "../errors.ts";
+import { sidHeader } from "../response-schema.ts";
 import { schemaRef } from "../schema.ts";
 import { connectErrorSchema, connectErrors } from "./error-form.ts";
 import { exampleMessage } from "./example.ts";
@@ -77,7 +78,6 @@ function bodyOf(schema: JsonObject, examples: JsonObject): JsonObject {
 const statuses = [400, 401, 403, 404, 429, 500, 501, 503, 504];
 
 function pathOf(method: DescMethod, operation: JsonObject): Readonly<Record<string, JsonObject>> {
-  const sid = { description: "The id of the request.", schema: { type: "string" } };
   const post = {
     ...operation,
     tags: [tag.name],
@@ -85,7 +85,7 @@ function pathOf(method: DescMethod, operation: JsonObject): Readonly<Record<stri
     responses: {
       "200": {
         description: "The answer, in which protobuf's JSON leaves out what is empty, 0 or false.",
-        ...(method.parent === InferenceService ? { headers: { "athena-sid": sid } } : {}),
+        ...(method.parent === InferenceService ? { headers: { "athena-sid": sidHeader } } : {}),
         content: { "application/json": { schema: schemaRef(method.output.typeName) } },
       },
       ...errorRefsFor(connectErrors, statuses),

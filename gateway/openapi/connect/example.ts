@@ -6,6 +6,7 @@ import type { CompiledService } from "../../schema/compile.ts";
 import { isRecord } from "../../schema/dialect.ts";
 import { textFromValue } from "../../schema/text-from-value.ts";
 import { validate } from "../../schema/validate.ts";
+import { accepts } from "../accepts.ts";
 import { type ExampleRequest, exampleRequest } from "../example.ts";
 
 /**
@@ -44,10 +45,5 @@ function textsOf({ status, ...rest }: Readonly<Record<string, unknown>>, hasStat
 }
 
 function isAccepted(service: CompiledService, message: InferRequest): boolean {
-  try {
-    validate(service, envelopeFromRequest(message, service.id), "example");
-    return true;
-  } catch {
-    return false;
-  }
+  return accepts(() => validate(service, envelopeFromRequest(message, service.id), "example"));
 }

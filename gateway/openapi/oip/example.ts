@@ -9,6 +9,7 @@ import type { CompiledService } from "../../schema/compile.ts";
 import { readDefinedSchema } from "../../schema/definition.ts";
 import { isRecord } from "../../schema/dialect.ts";
 import { validateTensors } from "../../schema/validate-tensors.ts";
+import { accepts } from "../accepts.ts";
 import type { JsonObject } from "../api-part.ts";
 import { encodingsOf } from "../example.ts";
 import { type Extent, sampleFrom } from "../sample.ts";
@@ -99,7 +100,7 @@ function firstAccepted<Example>(
       definition.inputs.flatMap((input) => tensorFrom(service, input, extent) ?? []),
       parameters,
     );
-    if (candidate !== undefined && isAccepted(service, candidate, accept)) return candidate.example;
+    if (candidate !== undefined && accepts(() => accept(candidate, service))) return candidate.example;
   }
   return undefined;
 }
@@ -109,15 +110,6 @@ type Accept = (candidate: Candidate<unknown>, service: CompiledService) => unkno
 
 const acceptInference: Accept = ({ body, headerLength }, service) =>
   validateTensors(service, decodeRestRequest({ bytes: body, headerLength }), "example");
-
-function isAccepted(service: CompiledService, candidate: Candidate<unknown>, accept: Accept): boolean {
-  try {
-    accept(candidate, service);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 interface SampleTensor {
   readonly name: string;

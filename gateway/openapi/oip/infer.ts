@@ -3,6 +3,7 @@ import { readDefinedSchema } from "../../schema/definition.ts";
 import { isRecord } from "../../schema/dialect.ts";
 import type { DescribedService, JsonObject } from "../api-part.ts";
 import { errorRefs } from "../errors.ts";
+import { sidHeader } from "../response-schema.ts";
 import { placeSchema, schemaRef } from "../schema.ts";
 import { openInferenceErrors } from "./error-form.ts";
 import { binaryExample, jsonExample } from "./example.ts";
@@ -113,11 +114,10 @@ function itemsOf(schemas: readonly JsonObject[]): JsonObject {
 }
 
 function answer(schema: JsonObject): JsonObject {
-  const sid = { description: "The id of the request.", schema: { type: "string" } };
   const length = { description: "How many bytes are JSON, where binary data follows.", schema: { type: "integer" } };
   return {
     description: "The outputs; with binary data where that was asked for.",
-    headers: { "athena-sid": sid, "Inference-Header-Content-Length": length },
+    headers: { "athena-sid": sidHeader, "Inference-Header-Content-Length": length },
     content: { "application/json": { schema }, "application/octet-stream": {} },
   };
 }

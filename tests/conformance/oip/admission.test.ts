@@ -1,16 +1,11 @@
 import { afterAll, beforeAll, expect, test } from "bun:test";
-import { createHash, randomBytes } from "node:crypto";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { addressOf } from "../../../cli/service-process.ts";
 import { GRPCInferenceService } from "../../../proto/gen/inference/grpc_service_pb.ts";
+import { newKey } from "../../integration/api-key.ts";
 import { ask, type Cluster, startCluster } from "./cluster.ts";
 
-const newKey = () => {
-  const id = randomBytes(6).toString("hex");
-  const key = `ak_${id}_${randomBytes(32).toString("base64url")}`;
-  return { key, hash: `${id}:${createHash("sha256").update(key).digest("hex")}` };
-};
 const known = newKey();
 const narrow = newKey();
 const small = newKey();
@@ -34,7 +29,6 @@ afterAll(async () => {
 const body = JSON.stringify({ inputs: [{ name: "int8", datatype: "INT8", shape: [1], data: [1] }] });
 const post = (headers: Record<string, string>) =>
   ask(`${cluster.url}/v2/models/tensors/infer`, { method: "POST", headers, body });
-const bearer = ({ key }: { key: string }) => ({ authorization: `Bearer ${key}` });
 
 const client = () =>
   createClient(GRPCInferenceService, createGrpcTransport({ baseUrl: addressOf(cluster.gateway, "grpc") }));
@@ -50,23 +44,23 @@ const call = (headers: Record<string, string>, length = 1): Promise<Code | "OK">
 };
 
 test("an app's key lets it call its services, over REST and gRPC alike", async () => {
-  expect((await post(bearer(known))).status).toBe(200);
-  expect((await post(bearer(narrow))).status).toBe(403);
+  expect((await post(known.headers)).status).toBe(200);
+  expect((await post(narrow.headers)).status).toBe(403);
   const nobody = await post({});
   expect([nobody.status, nobody.body.error]).toEqual([401, expect.any(String)]);
   expect(nobody.headers.get("www-authenticate")).toContain("Bearer");
-  expect(await call(bearer(known))).toBe("OK");
-  expect(await call(bearer(narrow))).toBe(Code.PermissionDenied);
+  expect(await call(known.headers)).toBe("OK");
+  expect(await call(narrow.headers)).toBe(Code.PermissionDenied);
   expect(await call({})).toBe(Code.Unauthenticated);
 });
 
 test("pages are for apps that are known, and health is for everybody", async () => {
   for (const path of ["/v2", "/v2/models", "/v2/models/tensors", "/v2/models/stats"]) {
     expect((await ask(cluster.url + path)).status).toBe(401);
-    expect((await ask(cluster.url + path, { headers: bearer(known) })).status).toBe(200);
+    expect((await ask(cluster.url + path, { headers: known.headers })).status).toBe(200);
     // Of a model that it may not call, an app is told nothing.
     const status = path === "/v2/models/tensors" ? 403 : 200;
-    expect((await ask(cluster.url + path, { headers: bearer(narrow) })).status).toBe(status);
+    expect((await ask(cluster.url + path, { headers: narrow.headers })).status).toBe(status);
   }
   for (const path of ["/v2/health/live", "/v2/health/ready"]) expect((await ask(cluster.url + path)).status).toBe(200);
   const codeOf = (error: unknown) => ConnectError.from(error).code;
@@ -75,8 +69,8 @@ test("pages are for apps that are known, and health is for everybody", async () 
 });
 
 test("an app is charged for the tensors of its gRPC requests", async () => {
-  expect(await call(bearer(small), 1500)).toBe("OK");
+  expect(await call(small.headers, 1500)).toBe("OK");
   // The last that something is left for is let in whole, and what follows waits until it is paid for.
-  expect(await call(bearer(small), 1500)).toBe("OK");
-  expect(await call(bearer(small), 1)).toBe(Code.ResourceExhausted);
+  expect(await call(small.headers, 1500)).toBe("OK");
+  expect(await call(small.headers, 1)).toBe(Code.ResourceExhausted);
 });

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { createHash, randomBytes } from "node:crypto";
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { addressOf, type ServiceProcess, startServiceProcess } from "../../../cli/service-process.ts";
+import { newKey } from "../../integration/api-key.ts";
 import { startGateway, urlOf } from "../../integration/cluster.ts";
 
 const python = process.env.ATHENA_TEST_PYTHON ?? "python3";
@@ -44,12 +44,6 @@ async function gatewayOf(loaders: readonly ServiceProcess[], more: object): Prom
   const started = await startServiceProcess({ main: "gateway/main.ts", config });
   running.push(started);
   return started;
-}
-
-function newKey(): { key: string; hash: string } {
-  const id = randomBytes(6).toString("hex");
-  const key = `ak_${id}_${randomBytes(32).toString("base64url")}`;
-  return { key, hash: `${id}:${createHash("sha256").update(key).digest("hex")}` };
 }
 
 describe("loading and unloading models through a gateway", () => {
