@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { join } from "node:path";
 import type { LogLine, ServiceProcess } from "../../cli/service-process.ts";
+import { sessionWrapper } from "../fixtures/session-wrapper.ts";
 import { post, startGateway, urlOf } from "./cluster.ts";
 import { eventually, frameOf, idleSlots, startLoaderOf, type TestLoader } from "./websocket-client.ts";
 
@@ -12,45 +13,9 @@ outputs: { data: { type: text, attributes: { format: { type: string, default: js
 parameters: { delayMs: { type: integer }, failWith: { type: string } }
 `;
 /** Counts to the number in its first chunk, or fails on its way there; what it gives for one chunk is many results. */
-const counter = `
-import time
-from aiges.core.types import DataBegin, DataContinue, DataEnd, DataText
-from aiges.dto import Response, ResponseData, SessionCreateResponse, callback
-from aiges.sdk import WrapperBase
-
-class Wrapper(WrapperBase):
-    def wrapperInit(self, config):
-        return 0
-
-    def wrapperError(self, ret):
-        return "the counter broke"
-
-    def wrapperCreate(self, params, sid, persId=0, usrTag=""):
-        res = SessionCreateResponse()
-        res.handle = sid
-        return res
-
-    def wrapperWrite(self, handle, req, sid):
-        words = req.get("text").data.decode().split()
-        total, pause = int(words[0]), float(words[1])
-        for index in range(total):
-            if len(words) > 2 and int(words[2]) == index:
-                callback(Response().response_err(7), sid)
-                return 0
-            data = ResponseData()
-            data.key = "result"
-            data.setDataType(DataText)
-            data.setData(b'{"n":\\n%d}' % index)
-            data.status = DataEnd if index == total - 1 else (DataBegin if index == 0 else DataContinue)
-            response = Response()
-            response.list = [data]
-            callback(response, sid)
-            time.sleep(pause)
-        return 0
-
-    def wrapperDestroy(self, handle):
-        return 0
-`;
+const counter = sessionWrapper(
+  String.raw`int(words[0]), lambda n: None if words[2:] == [str(n)] else b'{"n":\n%d}' % n, float(words[1])`,
+);
 
 let loader: TestLoader;
 let gateway: ServiceProcess;
@@ -193,7 +158,7 @@ describe("an error", () => {
       expect(events).toHaveLength(3);
       expect(events[2]?.event).toBe(accept === sse ? "error" : "message");
       const { code, message } = events[2]?.data.header ?? {};
-      expect([code, message]).toEqual([10909, "the counter broke"]);
+      expect([code, message]).toEqual([10909, "the wrapper broke"]);
     }
   });
 });

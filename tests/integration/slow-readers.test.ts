@@ -7,40 +7,12 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { addressOf, type LogLine, type ServiceProcess } from "../../cli/service-process.ts";
 import { InferServerStreamRequestSchema } from "../../proto/gen/athena/v1/inference_pb.ts";
 import { PartType } from "../../proto/gen/athena/v1/part_pb.ts";
+import { sessionWrapper } from "../fixtures/session-wrapper.ts";
 import { startGateway, urlOf } from "./cluster.ts";
 import { eventually, frameOf, startLoaderOf, type TestLoader } from "./websocket-client.ts";
 
 /** Gives as many results as its first chunk says, each of so many bytes, as fast as they are taken. */
-const wrapper = `
-from aiges.core.types import DataBegin, DataContinue, DataEnd, DataText
-from aiges.dto import Response, ResponseData, SessionCreateResponse, callback
-from aiges.sdk import WrapperBase
-
-class Wrapper(WrapperBase):
-    def wrapperInit(self, config):
-        return 0
-
-    def wrapperCreate(self, params, sid, persId=0, usrTag=""):
-        res = SessionCreateResponse()
-        res.handle = sid
-        return res
-
-    def wrapperWrite(self, handle, req, sid):
-        total, size = [int(word) for word in req.get("text").data.decode().split()]
-        for index in range(total):
-            data = ResponseData()
-            data.key = "result"
-            data.setDataType(DataText)
-            data.setData(b"a" * size)
-            data.status = DataEnd if index == total - 1 else (DataBegin if index == 0 else DataContinue)
-            response = Response()
-            response.list = [data]
-            callback(response, sid)
-        return 0
-
-    def wrapperDestroy(self, handle):
-        return 0
-`;
+const wrapper = sessionWrapper('int(words[0]), lambda n: b"a" * int(words[1]), 0');
 const manifest = `
 id: pieces
 engine: { kind: python, threads: 2 }

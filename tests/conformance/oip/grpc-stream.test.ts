@@ -4,47 +4,13 @@ import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { addressOf, type LogLine, type ServiceProcess } from "../../../cli/service-process.ts";
 import { GRPCInferenceService, type ModelStreamInferResponse } from "../../../proto/gen/inference/grpc_service_pb.ts";
+import { sessionWrapper } from "../../fixtures/session-wrapper.ts";
 import { startGateway, urlOf } from "../../integration/cluster.ts";
 import { eventually, idleSlots, startLoaderOf, type TestLoader } from "../../integration/websocket-client.ts";
 
 const text = "inputs: { text: { type: text } }\noutputs: { result: { type: text } }";
 /** Gives each word of a text as a result of its own; "fail" is an error. */
-const speaker = `
-from aiges.core.types import DataBegin, DataContinue, DataEnd, DataText
-from aiges.dto import Response, ResponseData, SessionCreateResponse, callback
-from aiges.sdk import WrapperBase
-
-class Wrapper(WrapperBase):
-    def wrapperInit(self, config):
-        return 0
-
-    def wrapperError(self, ret):
-        return "the speaker broke"
-
-    def wrapperCreate(self, params, sid, persId=0, usrTag=""):
-        res = SessionCreateResponse()
-        res.handle = sid
-        return res
-
-    def wrapperWrite(self, handle, req, sid):
-        words = req.get("text").data.decode().split()
-        for index, word in enumerate(words):
-            if word == "fail":
-                callback(Response().response_err(7), sid)
-                return 0
-            data = ResponseData()
-            data.key = "result"
-            data.setDataType(DataText)
-            data.setData(word.encode())
-            data.status = DataEnd if index == len(words) - 1 else (DataBegin if index == 0 else DataContinue)
-            response = Response()
-            response.list = [data]
-            callback(response, sid)
-        return 0
-
-    def wrapperDestroy(self, handle):
-        return 0
-`;
+const speaker = sessionWrapper('len(words), lambda n: None if words[n] == "fail" else words[n].encode(), 0');
 const echo = `id: chunks
 engine: { kind: echo }
 inputs: { result: { type: text } }
@@ -143,7 +109,7 @@ describe("a stream of requests", () => {
       requestOf("speaker", "2", ""),
       requestOf("speaker", "3", "c"),
     );
-    expect(answers.toSorted()).toEqual(["1: a", "1: the speaker broke", "2: inputs.text: must not be empty", "3: c."]);
+    expect(answers.toSorted()).toEqual(["1: a", "1: the wrapper broke", "2: inputs.text: must not be empty", "3: c."]);
   });
 
   test("ends every request down to the engine when its client leaves, and each is logged once", async () => {
